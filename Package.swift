@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "basestore-swarm-networking",
+    platforms: [.macOS(.v15), .iOS(.v18)],
+    products: [
+        .library(name: "DWeb", targets: ["DWeb"]),
+        .library(name: "DWebSimulation", targets: ["DWebSimulation"]),
+        .executable(name: "dweb", targets: ["dweb"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    ],
+    targets: [
+        // Ring 0: values and primitives.
+        .systemLibrary(
+            name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]),
+        .systemLibrary(
+            name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"]), .brew(["rocksdb"])]),
+        library("DWebBase", []),
+        library("DWebCrypto", ["DWebBase", "CSodium"]),
+        // Ring 1: pure cores.
+        library("DWebLogCore", ["DWebBase", "DWebCrypto", collections]),
+        library("DWebWireCore", ["DWebBase", "DWebCrypto", collections]),
+        library("DWebDHTCore", ["DWebBase", "DWebCrypto", collections]),
+        library("DWebStreamCore", ["DWebBase", collections]),
+        // Ring 2: ports and what implements them.
+        library("DWebPorts", ["DWebBase"]),
+        library("DWebPosix", ["DWebBase", "DWebPorts", "CDatagram", nioCore, nioPosix]),
+        .target(name: "CDatagram"),
+        library("DWebRocks", ["DWebBase", "DWebPorts", "CRocksDB"]),
+        library("DWebSimulation", ["DWebBase", "DWebPorts", collections]),
+        // Ring 3: actors.
+        library("DWebDatabase", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", collections]),
+        library("DWebStore", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", "DWebDatabase"]),
+        library(
+            "DWebSwarm",
+            ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", collections]),
+        library("DWebNetworker", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDatabase", "DWebStore", "DWebSwarm"]),
+        // Ring 4: what people use.
+        library(
+            "DWeb",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore",
+                "DWebSwarm", "DWebNetworker",
+            ]),
+        .executableTarget(
+            name: "dweb", dependencies: ["DWeb", argumentParser, logging], swiftSettings: settings),
+        // Tests.
+        tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
+        tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),
+        tests("DWebLogCoreTests", ["DWebBase", "DWebCrypto", "DWebLogCore", "DWebTestSupport"]),
+        tests("DWebWireCoreTests", ["DWebBase", "DWebCrypto", "DWebWireCore", "DWebTestSupport"]),
+        tests("DWebDHTCoreTests", ["DWebBase", "DWebCrypto", "DWebDHTCore", "DWebTestSupport"]),
+        tests("DWebStreamCoreTests", ["DWebBase", "DWebStreamCore", "DWebTestSupport"]),
+        tests(
+            "DWebPortsTests", ["DWebBase", "DWebPorts", "DWebPosix", "DWebRocks", "DWebSimulation", "DWebTestSupport"]),
+        tests(
+            "DWebStoreTests",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", "DWebDatabase", "DWebStore",
+                "DWebSimulation", "DWebRocks", "DWebPosix", "DWebTestSupport",
+            ]),
+        tests(
+            "DWebSwarmTests",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", "DWebSwarm",
+                "DWebSimulation", "DWebPosix", "DWebTestSupport",
+            ]),
+        tests("ScenarioTests", ["DWeb", "DWebSimulation", "DWebTestSupport"]),
+        tests("ArchitectureTests", []),
+        .target(
+            name: "DWebTestSupport", dependencies: ["DWebBase"], path: "Tests/DWebTestSupport", swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

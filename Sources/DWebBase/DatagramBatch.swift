@@ -1,0 +1,67 @@
+/// Datagrams that cross a port together: their payloads lie back to back in one buffer.
+///
+/// One type serves both directions. Outgoing, a run of entries with one destination and one size can be handed to the
+/// kernel as a single segmented send, without copying. Incoming, a coalesced receive becomes one entry per segment.
+public struct DatagramBatch: Sendable {
+    /// One datagram's place in the batch.
+    public struct Entry: Sendable, Equatable {
+        /// Where its payload begins in ``DatagramBatch/bytes``.
+        public let offset: Int
+        /// The size of its payload in bytes.
+        public let byteCount: Int
+        /// The destination, or where it came from.
+        public let address: SocketAddress
+        /// The time to live to send it with; 0 means the socket's own.
+        public let timeToLive: UInt8
+
+        /// The payload's range in ``DatagramBatch/bytes``.
+        public var range: Range<Int> { offset..<offset + byteCount }
+    }
+
+    /// All payloads, back to back.
+    public private(set) var bytes: [UInt8] = []
+    /// The datagrams, in order.
+    public private(set) var entries: [Entry] = []
+
+    /// An empty batch.
+    public init() {}
+
+    /// An empty batch with room for `byteCapacity` bytes of payload.
+    public init(byteCapacity: Int) { bytes.reserveCapacity(byteCapacity) }
+
+    /// Whether there is no datagram.
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// The number of datagrams.
+    public var count: Int { entries.count }
+
+    /// The payload of `entry`, copied.
+    public func payload(of entry: Entry) -> [UInt8] { Array(bytes[entry.range]) }
+
+    /// A reader over the payload of `entry`; copies nothing.
+    public func reader(of entry: Entry) -> ByteReader { ByteReader(bytes, range: entry.range) }
+
+    /// Appends one datagram.
+    public mutating func append(_ payload: some Collection<UInt8>, address: SocketAddress, timeToLive: UInt8 = 0) {
+        let offset = bytes.count
+        bytes.append(contentsOf: payload)
+        entries.append(
+            Entry(offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive))
+    }
+
+    /// Appends one datagram whose payload `build` appends to the batch's bytes.
+    public mutating func append(
+        address: SocketAddress, timeToLive: UInt8 = 0, _ build: (inout [UInt8]) -> Void
+    ) {
+        let offset = bytes.count
+        build(&bytes)
+        entries.append(
+            Entry(offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive))
+    }
+
+    /// Forgets every datagram and keeps the memory.
+    public mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        entries.removeAll(keepingCapacity: true)
+    }
+}

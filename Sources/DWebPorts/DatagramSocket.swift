@@ -1,0 +1,65 @@
+public import DWebBase
+
+/// A bound UDP socket that sends and receives whole batches.
+public protocol DatagramSocket: AnyObject, Sendable {
+    /// The address it is bound to, with the port the system chose if 0 was asked.
+    var localAddress: SocketAddress { get }
+
+    /// Hands every datagram of `batch` to the network, in order, and returns without waiting.
+    ///
+    /// Call it on the loop. Datagrams that cannot be sent are lost, as UDP allows: upper layers retransmit. An entry's
+    /// `timeToLive` other than 0 applies to that datagram alone.
+    func send(_ batch: DatagramBatch)
+
+    /// Closes the socket; no batch is received afterwards. Callable more than once.
+    func close()
+}
+
+/// How to bind a socket.
+public struct DatagramSocketOptions: Sendable {
+    /// The local host and port; port 0 lets the system choose.
+    public var address: SocketAddress
+    /// The size to ask for as the kernel's receive buffer, in bytes; spec 10 section 3.
+    public var receiveBufferByteCount: Int = 4 << 20
+    /// The size to ask for as the kernel's send buffer, in bytes; spec 10 section 3.
+    public var sendBufferByteCount: Int = 1 << 20
+    /// Whether several sockets may share the port (multicast discovery).
+    public var isAddressReusable: Bool = false
+
+    /// Binds to `address`.
+    public init(address: SocketAddress) { self.address = address }
+}
+
+/// An address of a network interface of this host.
+public struct InterfaceAddress: Sendable, Hashable {
+    /// The interface's name.
+    public let name: String
+    /// The address, with port 0.
+    public let address: SocketAddress
+    /// Whether it is the loopback interface.
+    public let isLoopback: Bool
+
+    /// Describes one address of one interface.
+    public init(name: String, address: SocketAddress, isLoopback: Bool) {
+        self.name = name
+        self.address = address
+        self.isLoopback = isLoopback
+    }
+}
+
+/// Where sockets come from: the operating system or a simulated network.
+public protocol NetworkProvider: Sendable {
+    /// Binds a UDP socket.
+    ///
+    /// - Parameter receive: Called on the runtime's loop with each batch that arrives. It must not block.
+    /// - Throws: ``PortError`` with code `addressInUse`, `permissionDenied` or `failed`.
+    func bind(
+        _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
+    ) async throws(PortError) -> any DatagramSocket
+
+    /// The addresses of this host's interfaces that are up.
+    func interfaceAddresses() -> [InterfaceAddress]
+
+    /// The IPv4 addresses of a host name.
+    func resolve(host: String) async throws(PortError) -> [SocketAddress]
+}
