@@ -1,0 +1,154 @@
+/// An ordered map of byte strings: chunks of at most a few hundred sorted entries.
+///
+/// Inserting in order or at random costs a binary search and a short move; copying the whole map costs one reference
+/// per chunk, which makes snapshots cheap.
+struct SortedBytes: Sendable {
+    private struct Chunk: Sendable {
+        var keys: [[UInt8]] = []
+        var values: [[UInt8]] = []
+    }
+
+    // Large enough that the list of chunks stays short, small enough that a move within one is cheap.
+    private static let chunkEntryLimit = 512
+    private var chunks: [Chunk] = []
+
+    /// The number of entries.
+    private(set) var count = 0
+
+    /// The value of `key`; setting nil removes it.
+    subscript(key: [UInt8]) -> [UInt8]? {
+        get {
+            guard let position = position(of: key), position.isPresent else { return nil }
+            return chunks[position.chunk].values[position.index]
+        }
+        set {
+            if let newValue {
+                put(key, newValue)
+            } else {
+                remove(key)
+            }
+        }
+    }
+
+    /// Removes every key with `start <= key < end`.
+    mutating func removeRange(_ start: [UInt8], _ end: [UInt8]) {
+        guard SortedBytes.isLess(start, end) else { return }
+        var chunkIndex = max(0, chunkIndex(for: start))
+        while chunkIndex < chunks.count {
+            let lower = lowerBound(start, in: chunks[chunkIndex].keys)
+            let upper = lowerBound(end, in: chunks[chunkIndex].keys)
+            let isLast = upper < chunks[chunkIndex].keys.count
+            if lower < upper {
+                chunks[chunkIndex].keys.removeSubrange(lower..<upper)
+                chunks[chunkIndex].values.removeSubrange(lower..<upper)
+                count -= upper - lower
+            }
+            if chunks[chunkIndex].keys.isEmpty {
+                chunks.remove(at: chunkIndex)
+            } else {
+                chunkIndex += 1
+            }
+            if isLast { return }
+        }
+    }
+
+    /// Up to `limit` entries with `start <= key < end`, ascending or descending.
+    func entries(from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool) -> [KeyValueEntry] {
+        var result: [KeyValueEntry] = []
+        guard limit > 0, SortedBytes.isLess(start, end), !chunks.isEmpty else { return result }
+        var chunkIndex = max(0, chunkIndex(for: isReversed ? end : start))
+        while chunks.indices.contains(chunkIndex) {
+            let chunk = chunks[chunkIndex]
+            let range =
+                lowerBound(
+                    start, in: chunk.keys)..<max(
+                    lowerBound(start, in: chunk.keys), lowerBound(end, in: chunk.keys))
+            for index in isReversed ? Array(range.reversed()) : Array(range) {
+                result.append(KeyValueEntry(key: chunk.keys[index], value: chunk.values[index]))
+                if result.count == limit { return result }
+            }
+            if isReversed {
+                if range.lowerBound > 0 { return result }
+                chunkIndex -= 1
+            } else {
+                if range.upperBound < chunk.keys.count { return result }
+                chunkIndex += 1
+            }
+        }
+        return result
+    }
+
+    /// Whether `left` sorts before `right` as unsigned bytes.
+    static func isLess(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        left.withUnsafeBufferPointer { first in
+            right.withUnsafeBufferPointer { second in
+                let shared = min(first.count, second.count)
+                for index in 0..<shared where first[index] != second[index] { return first[index] < second[index] }
+                return first.count < second.count
+            }
+        }
+    }
+
+    private mutating func put(_ key: [UInt8], _ value: [UInt8]) {
+        guard let position = position(of: key) else {
+            chunks.append(Chunk(keys: [key], values: [value]))
+            count = 1
+            return
+        }
+        if position.isPresent {
+            chunks[position.chunk].values[position.index] = value
+            return
+        }
+        chunks[position.chunk].keys.insert(key, at: position.index)
+        chunks[position.chunk].values.insert(value, at: position.index)
+        count += 1
+        let entryCount = chunks[position.chunk].keys.count
+        guard entryCount > SortedBytes.chunkEntryLimit else { return }
+        // A full last chunk is mostly appended to: leave it nearly full, so that ordered input packs densely.
+        let isAppending = position.chunk == chunks.count - 1 && position.index == entryCount - 1
+        let split = isAppending ? entryCount - 1 : entryCount / 2
+        let tail = Chunk(
+            keys: Array(chunks[position.chunk].keys[split...]), values: Array(chunks[position.chunk].values[split...]))
+        chunks[position.chunk].keys.removeSubrange(split...)
+        chunks[position.chunk].values.removeSubrange(split...)
+        chunks.insert(tail, at: position.chunk + 1)
+    }
+
+    private mutating func remove(_ key: [UInt8]) {
+        guard let position = position(of: key), position.isPresent else { return }
+        chunks[position.chunk].keys.remove(at: position.index)
+        chunks[position.chunk].values.remove(at: position.index)
+        count -= 1
+        if chunks[position.chunk].keys.isEmpty { chunks.remove(at: position.chunk) }
+    }
+
+    private func position(of key: [UInt8]) -> (chunk: Int, index: Int, isPresent: Bool)? {
+        guard !chunks.isEmpty else { return nil }
+        let chunk = max(0, chunkIndex(for: key))
+        let keys = chunks[chunk].keys
+        let index = lowerBound(key, in: keys)
+        return (chunk, index, index < keys.count && keys[index] == key)
+    }
+
+    /// The last chunk whose first key is not above `key`; -1 if there is none.
+    private func chunkIndex(for key: [UInt8]) -> Int {
+        var low = 0
+        var high = chunks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if SortedBytes.isLess(key, chunks[middle].keys[0]) { high = middle } else { low = middle + 1 }
+        }
+        return low - 1
+    }
+
+    /// The index of the first key that is not below `key`.
+    private func lowerBound(_ key: [UInt8], in keys: [[UInt8]]) -> Int {
+        var low = 0
+        var high = keys.count
+        while low < high {
+            let middle = (low + high) / 2
+            if SortedBytes.isLess(keys[middle], key) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
