@@ -54,7 +54,7 @@ let package = Package(
         library("DWebPorts", ["DWebBase"]),
         library("DWebPosix", ["DWebBase", "DWebPorts", "CDatagram", nioCore, nioPosix]),
         .target(name: "CDatagram"),
-        library("DWebRocks", ["DWebBase", "DWebPorts", "CRocksDB"]),
+        library("DWebRocks", ["DWebPorts", "CRocksDB", "CDatagram"]),
         library("DWebSimulation", ["DWebBase", "DWebPorts", collections]),
         // Ring 3: actors.
         library("DWebDatabase", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", collections]),

@@ -1,0 +1,275 @@
+import CRocksDB
+import DWebPorts
+
+/// The open database and what must be freed with it.
+///
+/// RocksDB's handles may be used from any thread at once; they are pointers, which the compiler cannot know to be safe
+/// to share, hence `@unchecked`. They are only freed in `deinit`.
+final class RocksDatabase: @unchecked Sendable {
+    let handle: OpaquePointer
+    let family: OpaquePointer
+    private let defaultFamily: OpaquePointer
+    private let options: OpaquePointer
+    private let familyOptions: OpaquePointer
+    private let readOptions: OpaquePointer
+    private let cachedReadOptions: OpaquePointer
+    private let writeOptions: OpaquePointer
+    private let syncWriteOptions: OpaquePointer
+
+    /// All records live in this column family; spec 40 section 13.
+    private static let familyName = "corestore"
+    // Spec 40 section 16.2 names all of these; format_version 5 is what the linked library writes at most.
+    private static let blockByteCount = 8_192
+    private static let bloomBitsPerKey = 10.0
+    private static let blobByteThreshold: UInt64 = 4_096
+    private static let blobFileByteCount: UInt64 = 256 << 20
+    private static let writeBufferByteCount = 64 << 20
+    private static let blockCacheByteCount = 16 << 20
+
+    init(path: String, options storageOptions: StorageOptions) throws(PortError) {
+        let options = rocksdb_options_create()!
+        rocksdb_options_set_create_if_missing(options, storageOptions.createIfMissing ? 1 : 0)
+        rocksdb_options_set_create_missing_column_families(options, 1)
+        rocksdb_options_set_max_background_jobs(options, 2)
+        rocksdb_options_set_bytes_per_sync(options, 1 << 20)
+        rocksdb_options_set_max_open_files(options, -1)
+        rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
+        rocksdb_options_set_wal_recovery_mode(options, Int32(rocksdb_point_in_time_recovery))
+        rocksdb_options_set_keep_log_file_num(options, 1)
+        rocksdb_options_set_info_log_level(options, 3)
+        let familyOptions = RocksDatabase.makeFamilyOptions()
+        var error: UnsafeMutablePointer<CChar>?
+        let names = ["default", RocksDatabase.familyName]
+        var families: [OpaquePointer?] = [nil, nil]
+        let handle = names[0].withCString { first in
+            names[1].withCString { second -> OpaquePointer? in
+                let pointers: [UnsafePointer<CChar>?] = [first, second]
+                let perFamily: [OpaquePointer?] = [options, familyOptions]
+                return storageOptions.isReadOnly
+                    ? rocksdb_open_for_read_only_column_families(
+                        options, path, 2, pointers, perFamily, &families, 0, &error)
+                    : rocksdb_open_column_families(options, path, 2, pointers, perFamily, &families, &error)
+            }
+        }
+        if let message = RocksDatabase.takeMessage(&error) {
+            rocksdb_options_destroy(options)
+            rocksdb_options_destroy(familyOptions)
+            throw RocksDatabase.openError(message, path: path)
+        }
+        guard let handle, let defaultFamily = families[0], let family = families[1] else {
+            throw PortError(.failed, "The database in \(path) cannot be opened")
+        }
+        self.handle = handle
+        self.family = family
+        self.defaultFamily = defaultFamily
+        self.options = options
+        self.familyOptions = familyOptions
+        readOptions = rocksdb_readoptions_create()!
+        cachedReadOptions = rocksdb_readoptions_create()!
+        rocksdb_readoptions_set_read_tier(cachedReadOptions, 1)
+        writeOptions = rocksdb_writeoptions_create()!
+        syncWriteOptions = rocksdb_writeoptions_create()!
+        rocksdb_writeoptions_set_sync(syncWriteOptions, 1)
+    }
+
+    deinit {
+        rocksdb_readoptions_destroy(readOptions)
+        rocksdb_readoptions_destroy(cachedReadOptions)
+        rocksdb_writeoptions_destroy(writeOptions)
+        rocksdb_writeoptions_destroy(syncWriteOptions)
+        rocksdb_column_family_handle_destroy(family)
+        rocksdb_column_family_handle_destroy(defaultFamily)
+        rocksdb_close(handle)
+        rocksdb_options_destroy(options)
+        rocksdb_options_destroy(familyOptions)
+    }
+
+    private static func makeFamilyOptions() -> OpaquePointer {
+        let options = rocksdb_options_create()!
+        let table = rocksdb_block_based_options_create()!
+        rocksdb_block_based_options_set_block_size(table, blockByteCount)
+        rocksdb_block_based_options_set_format_version(table, 5)
+        rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(bloomBitsPerKey))
+        rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
+        rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1)
+        let cache = rocksdb_cache_create_lru(blockCacheByteCount)!
+        rocksdb_block_based_options_set_block_cache(table, cache)
+        rocksdb_cache_destroy(cache)
+        rocksdb_options_set_block_based_table_factory(options, table)
+        rocksdb_block_based_options_destroy(table)
+        rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
+        rocksdb_options_set_enable_blob_files(options, 1)
+        rocksdb_options_set_min_blob_size(options, blobByteThreshold)
+        rocksdb_options_set_blob_file_size(options, blobFileByteCount)
+        rocksdb_options_set_enable_blob_gc(options, 1)
+        rocksdb_options_set_blob_gc_age_cutoff(options, 0.25)
+        rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
+        rocksdb_options_set_write_buffer_size(options, writeBufferByteCount)
+        rocksdb_options_set_max_write_buffer_number(options, 2)
+        return options
+    }
+
+    /// The value of `key` from memory only, or from anywhere.
+    func read(_ key: [UInt8], isImmediate: Bool, snapshot: OpaquePointer? = nil) throws(PortError) -> ImmediateRead {
+        var error: UnsafeMutablePointer<CChar>?
+        if let snapshot { return try read(key, options: snapshot, isImmediate: isImmediate, error: &error) }
+        return try read(
+            key, options: isImmediate ? cachedReadOptions : readOptions, isImmediate: isImmediate, error: &error)
+    }
+
+    private func read(
+        _ key: [UInt8], options: OpaquePointer, isImmediate: Bool, error: inout UnsafeMutablePointer<CChar>?
+    ) throws(PortError) -> ImmediateRead {
+        let pinned = key.withUnsafeBytes {
+            rocksdb_get_pinned_cf(
+                handle, options, family, $0.baseAddress?.assumingMemoryBound(to: CChar.self), key.count, &error)
+        }
+        if let message = RocksDatabase.takeMessage(&error) {
+            if isImmediate, message.contains("Incomplete") { return .wouldWait }
+            throw PortError(.corrupted, "The database cannot be read: \(message)")
+        }
+        guard let pinned else { return .absent }
+        defer { rocksdb_pinnableslice_destroy(pinned) }
+        var count = 0
+        guard let start = rocksdb_pinnableslice_value(pinned, &count) else { return .value([]) }
+        return .value(Array(UnsafeRawBufferPointer(start: start, count: count)))
+    }
+
+    /// Applies a batch atomically.
+    func apply(_ batch: WriteBatch, isSynchronous: Bool) throws(PortError) {
+        let native = rocksdb_writebatch_create()!
+        defer { rocksdb_writebatch_destroy(native) }
+        func characters(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar>? {
+            bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+        }
+        for operation in batch.operations {
+            switch operation {
+            case .put(let key, let value):
+                key.withUnsafeBytes { keyBytes in
+                    value.withUnsafeBytes { valueBytes in
+                        rocksdb_writebatch_put_cf(
+                            native, family, characters(keyBytes), key.count, characters(valueBytes), value.count)
+                    }
+                }
+            case .delete(let key):
+                key.withUnsafeBytes { rocksdb_writebatch_delete_cf(native, family, characters($0), key.count) }
+            case .deleteRange(let start, let end):
+                start.withUnsafeBytes { startBytes in
+                    end.withUnsafeBytes { endBytes in
+                        rocksdb_writebatch_delete_range_cf(
+                            native, family, characters(startBytes), start.count, characters(endBytes), end.count)
+                    }
+                }
+            }
+        }
+        var error: UnsafeMutablePointer<CChar>?
+        rocksdb_write(handle, isSynchronous ? syncWriteOptions : writeOptions, native, &error)
+        if let message = RocksDatabase.takeMessage(&error) {
+            let isFull = message.contains("No space left")
+            throw PortError(isFull ? .noSpace : .failed, "The database cannot be written: \(message)")
+        }
+    }
+
+    /// Entries of a range, in either direction.
+    func entries(
+        from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool, snapshot: OpaquePointer? = nil
+    ) throws(PortError) -> [KeyValueEntry] {
+        let own = rocksdb_readoptions_create()!
+        defer { rocksdb_readoptions_destroy(own) }
+        if let snapshot { rocksdb_readoptions_set_snapshot(own, snapshot) }
+        let iterator = rocksdb_create_iterator_cf(handle, own, family)!
+        defer { rocksdb_iter_destroy(iterator) }
+        var result: [KeyValueEntry] = []
+        if isReversed {
+            end.withUnsafeBytes {
+                rocksdb_iter_seek_for_prev(iterator, $0.baseAddress?.assumingMemoryBound(to: CChar.self), end.count)
+            }
+        } else {
+            start.withUnsafeBytes {
+                rocksdb_iter_seek(iterator, $0.baseAddress?.assumingMemoryBound(to: CChar.self), start.count)
+            }
+        }
+        while result.count < limit, rocksdb_iter_valid(iterator) != 0 {
+            var count = 0
+            let keyStart = rocksdb_iter_key(iterator, &count)
+            let key = Array(UnsafeRawBufferPointer(start: keyStart, count: count))
+            if isReversed, !RocksDatabase.isLess(key, end) {
+                rocksdb_iter_prev(iterator)
+                continue
+            }
+            guard isReversed ? !RocksDatabase.isLess(key, start) : RocksDatabase.isLess(key, end) else { break }
+            let valueStart = rocksdb_iter_value(iterator, &count)
+            result.append(
+                KeyValueEntry(key: key, value: Array(UnsafeRawBufferPointer(start: valueStart, count: count))))
+            if isReversed { rocksdb_iter_prev(iterator) } else { rocksdb_iter_next(iterator) }
+        }
+        var error: UnsafeMutablePointer<CChar>?
+        rocksdb_iter_get_error(iterator, &error)
+        if let message = RocksDatabase.takeMessage(&error) {
+            throw PortError(.corrupted, "The database cannot be read: \(message)")
+        }
+        return result
+    }
+
+    /// An estimate of the bytes on the medium.
+    func approximateByteCount(from start: [UInt8], to end: [UInt8]) throws(PortError) -> UInt64 {
+        var size: UInt64 = 0
+        var error: UnsafeMutablePointer<CChar>?
+        start.withUnsafeBytes { startBytes in
+            end.withUnsafeBytes { endBytes in
+                var starts = [startBytes.baseAddress?.assumingMemoryBound(to: CChar.self)]
+                var ends = [endBytes.baseAddress?.assumingMemoryBound(to: CChar.self)]
+                var startCount = start.count
+                var endCount = end.count
+                rocksdb_approximate_sizes_cf(handle, family, 1, &starts, &startCount, &ends, &endCount, &size, &error)
+            }
+        }
+        if let message = RocksDatabase.takeMessage(&error) { throw PortError(.failed, message) }
+        return size
+    }
+
+    /// Rewrites a range without what was deleted.
+    func compact(from start: [UInt8], to end: [UInt8]) {
+        start.withUnsafeBytes { startBytes in
+            end.withUnsafeBytes { endBytes in
+                rocksdb_compact_range_cf(
+                    handle, family, startBytes.baseAddress?.assumingMemoryBound(to: CChar.self), start.count,
+                    endBytes.baseAddress?.assumingMemoryBound(to: CChar.self), end.count)
+            }
+        }
+    }
+
+    private static func takeMessage(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
+        guard let pointer = error else { return nil }
+        defer {
+            rocksdb_free(pointer)
+            error = nil
+        }
+        return String(cString: pointer)
+    }
+
+    private static func openError(_ message: String, path: String) -> PortError {
+        if message.contains("format_version") {
+            return PortError(
+                .unsupportedFormat,
+                "The database in \(path) was written by a newer RocksDB (table format 6); "
+                    + "this program is linked with a version before 8.6. Install RocksDB 8.6 or later and rebuild")
+        }
+        if message.contains("lock") || message.contains("LOCK") {
+            return PortError(.locked, "The database in \(path) is in use by another process")
+        }
+        if message.contains("does not exist") || message.contains("No such file") {
+            return PortError(.notFound, "There is no database in \(path)")
+        }
+        if message.contains("No space left") { return PortError(.noSpace, "There is no space left for \(path)") }
+        if message.contains("Permission denied") {
+            return PortError(.permissionDenied, "This user may not open \(path)")
+        }
+        if message.contains("Corruption") {
+            return PortError(.corrupted, "The database in \(path) is damaged: \(message)")
+        }
+        return PortError(.failed, "The database in \(path) cannot be opened: \(message)")
+    }
+
+    private static func isLess(_ left: [UInt8], _ right: [UInt8]) -> Bool { left.lexicographicallyPrecedes(right) }
+}

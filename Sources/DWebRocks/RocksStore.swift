@@ -1,0 +1,176 @@
+import CRocksDB
+import DWebPorts
+import Synchronization
+
+/// An open store on disk.
+///
+/// Small writes that need no synchronisation go to the operating system at once, which costs a few microseconds; a hop
+/// to another thread would cost more. Everything that may wait for the medium runs on the store's own queues.
+final class RocksStore: KeyValueStore {
+    private struct State {
+        var database: RocksDatabase?
+        var failure: PortError?
+    }
+
+    private let state: Mutex<State>
+    private let marker: StoreMarker?
+    private let writer = DiskWorker(label: "dweb.store.write")
+    private let reader = DiskWorker(label: "dweb.store.read", isConcurrent: true)
+    // Larger batches spend more time copying than a hop to the writer's thread costs.
+    private static let immediateByteLimit = 256 * 1024
+
+    init(database: RocksDatabase, marker: StoreMarker?) {
+        state = Mutex(State(database: database))
+        self.marker = marker
+    }
+
+    func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
+        try open().read(key, isImmediate: true)
+    }
+
+    func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
+        let database = try open()
+        return try await reader.run { () throws(PortError) -> [[UInt8]?] in
+            var values: [[UInt8]?] = []
+            values.reserveCapacity(keys.count)
+            for key in keys {
+                switch try database.read(key, isImmediate: false) {
+                case .value(let value): values.append(value)
+                case .absent, .wouldWait: values.append(nil)
+                }
+            }
+            return values
+        }
+    }
+
+    func entries(
+        from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
+    ) async throws(PortError) -> [KeyValueEntry] {
+        let database = try open()
+        return try await reader.run { () throws(PortError) -> [KeyValueEntry] in
+            try database.entries(from: start, to: end, limit: limit, isReversed: isReversed)
+        }
+    }
+
+    func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
+        let database = try open()
+        let isSynchronous = durability == .powerFailure
+        do throws(PortError) {
+            if !isSynchronous, RocksStore.byteCount(of: batch) <= RocksStore.immediateByteLimit {
+                try database.apply(batch, isSynchronous: false)
+            } else {
+                try await writer.run { () throws(PortError) in
+                    try database.apply(batch, isSynchronous: isSynchronous)
+                }
+            }
+        } catch {
+            // After a failed write nobody knows what the medium holds: refuse until it is reopened.
+            state.withLock { $0.failure = error }
+            throw error
+        }
+    }
+
+    func snapshot() throws(PortError) -> any KeyValueSnapshot {
+        RocksSnapshot(database: try open(), reader: reader)
+    }
+
+    func approximateByteCount(from start: [UInt8], to end: [UInt8]) async throws(PortError) -> UInt64 {
+        let database = try open()
+        return try await reader.run { () throws(PortError) -> UInt64 in
+            try database.approximateByteCount(from: start, to: end)
+        }
+    }
+
+    func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError) {
+        let database = try open()
+        try await writer.run { () throws(PortError) in database.compact(from: start, to: end) }
+    }
+
+    func close() async {
+        let database = state.withLock { state -> RocksDatabase? in
+            defer { state.database = nil }
+            return state.database
+        }
+        guard let database else { return }
+        // The last reference goes away on the writer's thread, since closing flushes.
+        _ = try? await writer.run { () throws(PortError) in withExtendedLifetime(database) {} }
+        marker?.release()
+    }
+
+    private func open() throws(PortError) -> RocksDatabase {
+        let (database, failure) = state.withLock { ($0.database, $0.failure) }
+        if let failure {
+            throw PortError(
+                failure.code, "The store stopped after a failed write and must be reopened: \(failure.detail)")
+        }
+        guard let database else { throw PortError(.closed, "The store is closed") }
+        return database
+    }
+
+    private static func byteCount(of batch: WriteBatch) -> Int {
+        batch.operations.reduce(0) { total, operation in
+            switch operation {
+            case .put(let key, let value): total + key.count + value.count
+            case .delete(let key): total + key.count
+            case .deleteRange(let start, let end): total + start.count + end.count
+            }
+        }
+    }
+}
+
+/// A store on disk as it was at one moment.
+///
+/// `@unchecked` for the same reason as ``RocksDatabase``: RocksDB's snapshot may be read from any thread.
+final class RocksSnapshot: KeyValueSnapshot, @unchecked Sendable {
+    private let database: RocksDatabase
+    private let reader: DiskWorker
+    private let handle: OpaquePointer
+    private let readOptions: OpaquePointer
+    private let cachedReadOptions: OpaquePointer
+
+    init(database: RocksDatabase, reader: DiskWorker) {
+        self.database = database
+        self.reader = reader
+        handle = rocksdb_create_snapshot(database.handle)!
+        readOptions = rocksdb_readoptions_create()!
+        rocksdb_readoptions_set_snapshot(readOptions, handle)
+        cachedReadOptions = rocksdb_readoptions_create()!
+        rocksdb_readoptions_set_snapshot(cachedReadOptions, handle)
+        rocksdb_readoptions_set_read_tier(cachedReadOptions, 1)
+    }
+
+    deinit {
+        rocksdb_readoptions_destroy(readOptions)
+        rocksdb_readoptions_destroy(cachedReadOptions)
+        rocksdb_release_snapshot(database.handle, handle)
+    }
+
+    func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
+        try database.read(key, isImmediate: true, snapshot: cachedReadOptions)
+    }
+
+    func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
+        try await reader.run { [self] () throws(PortError) -> [[UInt8]?] in
+            var values: [[UInt8]?] = []
+            for key in keys {
+                switch try database.read(key, isImmediate: false, snapshot: readOptions) {
+                case .value(let value): values.append(value)
+                case .absent, .wouldWait: values.append(nil)
+                }
+            }
+            return values
+        }
+    }
+
+    func entries(
+        from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
+    ) async throws(PortError) -> [KeyValueEntry] {
+        try await reader.run { [self] () throws(PortError) -> [KeyValueEntry] in
+            try database.entries(from: start, to: end, limit: limit, isReversed: isReversed, snapshot: handle)
+        }
+    }
+
+    func close() {
+        // The view is released with the last reference, since a read may still run.
+    }
+}

@@ -1,0 +1,125 @@
+import CDatagram
+import DWebPorts
+import Foundation
+import Synchronization
+
+/// The file `CORESTORE` of a store's directory: it marks the original (not a copy) and carries the lock; spec 40
+/// section 12. An existing one is never written to.
+final class StoreMarker: Sendable {
+    private let descriptor: Mutex<Int32>
+    private let holderPath: String
+
+    private init(descriptor: Int32, holderPath: String) {
+        self.descriptor = Mutex(descriptor)
+        self.holderPath = holderPath
+    }
+
+    /// Makes the directory and marker if needed, checks that the store is no copy, and takes the lock.
+    ///
+    /// Nil for a read-only open, which neither checks nor locks.
+    static func open(directory: String, options: StorageOptions) throws(PortError) -> StoreMarker? {
+        let path = directory + "/CORESTORE"
+        let files = FileManager.default
+        if options.isReadOnly {
+            guard files.fileExists(atPath: directory + "/db") else { throw missing(directory) }
+            return nil
+        }
+        if !files.fileExists(atPath: directory + "/db") {
+            guard options.createIfMissing else { throw missing(directory) }
+            do {
+                try files.createDirectory(atPath: directory + "/db", withIntermediateDirectories: true)
+            } catch {
+                throw PortError(.permissionDenied, "The directory \(directory) cannot be created: \(reason(errno))")
+            }
+        }
+        let isNew = !files.fileExists(atPath: path)
+        let descriptor = Foundation.open(path, isNew ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw PortError(.permissionDenied, "The store \(directory) cannot be written: \(reason(errno))")
+        }
+        let marker = StoreMarker(descriptor: descriptor, holderPath: directory + "/HOLDER")
+        do throws(PortError) {
+            guard dweb_lock_file(descriptor) == 0 else {
+                throw PortError(.locked, "The store \(directory) is in use by \(holder(at: marker.holderPath))")
+            }
+            if isNew {
+                try writeMarker(descriptor)
+            } else if !options.allowsCopy {
+                try checkOriginal(descriptor, directory)
+            }
+        } catch {
+            Foundation.close(descriptor)
+            throw error
+        }
+        let program = ProcessInfo.processInfo
+        try? "\(program.processName) (process \(program.processIdentifier))".write(
+            toFile: marker.holderPath, atomically: false, encoding: .utf8)
+        return marker
+    }
+
+    /// Gives the lock back. Callable more than once.
+    func release() {
+        descriptor.withLock { descriptor in
+            guard descriptor >= 0 else { return }
+            try? FileManager.default.removeItem(atPath: holderPath)
+            Foundation.close(descriptor)
+            descriptor = -1
+        }
+    }
+
+    private static func missing(_ directory: String) -> PortError {
+        PortError(.notFound, "There is no store in \(directory)")
+    }
+
+    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+    private static func holder(at path: String) -> String {
+        (try? String(contentsOfFile: path, encoding: .utf8)) ?? "another process"
+    }
+
+    private static var platform: String {
+        #if os(Linux)
+            "linux"
+        #elseif os(iOS)
+            "ios"
+        #else
+            "darwin"
+        #endif
+    }
+
+    private static func writeMarker(_ descriptor: Int32) throws(PortError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw PortError(.failed, "The store's marker cannot be read: \(reason(errno))")
+        }
+        let created = Int64(Date().timeIntervalSince1970 * 1_000)
+        let text = "device/platform=\(platform)\ndevice/inode=\(status.st_ino)\ndevice/created=\(created)\n"
+        let bytes = Array(text.utf8)
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw PortError(
+                errno == ENOSPC ? .noSpace : .failed, "The store's marker cannot be written: \(reason(errno))")
+        }
+    }
+
+    private static func checkOriginal(_ descriptor: Int32, _ directory: String) throws(PortError) {
+        var status = stat()
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        guard fstat(descriptor, &status) == 0 else {
+            throw PortError(.failed, "The store's marker cannot be read: \(reason(errno))")
+        }
+        let count = pread(descriptor, &buffer, buffer.count, 0)
+        let lines = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
+        func value(_ name: String) -> Substring? {
+            lines.first { $0.hasPrefix(name + "=") }.map { $0.dropFirst(name.count + 1) }
+        }
+        if let inode = value("device/inode"), inode != String(status.st_ino) {
+            throw PortError(
+                .failed,
+                "The store \(directory) is a copy of another one; writing to both would fork its logs. "
+                    + "Open it as a copy only if the original is gone")
+        }
+        if let written = value("device/platform"), written != platform {
+            throw PortError(.failed, "The store \(directory) was made on another platform (\(written))")
+        }
+    }
+}
