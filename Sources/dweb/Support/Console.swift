@@ -1,0 +1,55 @@
+import Foundation
+
+/// Where the program speaks: standard output is data, standard error is talk.
+struct Console: Sendable {
+    /// Whether data is printed as JSON, one object per line.
+    let isJSON: Bool
+    /// Whether talk is left out.
+    let isQuiet: Bool
+
+    /// Whether standard error is a terminal, where a progress line can be redrawn.
+    static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+    /// Prints data: JSON where asked, else the text.
+    func emit(_ value: some Encodable, text: @autoclosure () -> String) {
+        if isJSON {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            guard let data = try? encoder.encode(value) else { return }
+            write(data + Data("\n".utf8), to: STDOUT_FILENO)
+        } else {
+            write(Data((text() + "\n").utf8), to: STDOUT_FILENO)
+        }
+    }
+
+    /// Says something to the person at the terminal.
+    func say(_ text: String) {
+        guard !isQuiet else { return }
+        write(Data((text + "\n").utf8), to: STDERR_FILENO)
+    }
+
+    /// Redraws the progress line; does nothing where nobody watches.
+    func showProgress(_ text: String) {
+        guard !isQuiet, Console.isTerminal else { return }
+        write(Data("\r\u{1b}[K\(text)".utf8), to: STDERR_FILENO)
+    }
+
+    /// Ends the progress line.
+    func endProgress() {
+        guard !isQuiet, Console.isTerminal else { return }
+        write(Data("\r\u{1b}[K".utf8), to: STDERR_FILENO)
+    }
+
+    /// Writes all bytes, as unbuffered as the descriptor is; a closed pipe ends quietly.
+    func write(_ data: Data, to descriptor: Int32) {
+        data.withUnsafeBytes { bytes in
+            var offset = 0
+            while offset < bytes.count {
+                let count = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
+                if count < 0, errno == EINTR || errno == EAGAIN { continue }
+                if count <= 0 { return }
+                offset += count
+            }
+        }
+    }
+}

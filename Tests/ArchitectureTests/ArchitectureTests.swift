@@ -1,0 +1,141 @@
+import Foundation
+import Testing
+
+/// The rules of `docs/architecture.md`, checked on the source text: who may import what, and what cores must not touch.
+@Suite struct ArchitectureTests {
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    private static let collections: Set<String> = [
+        "DequeModule", "OrderedCollections", "HeapModule", "Synchronization",
+    ]
+    private static let system: Set<String> = ["Darwin", "Glibc"]
+
+    /// Every target with what it may import.
+    private static let allowedImports: [String: Set<String>] = [
+        "DWebBase": [],
+        "DWebCrypto": ["DWebBase", "CSodium"],
+        "DWebLogCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],
+        "DWebWireCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],
+        "DWebDHTCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],
+        "DWebStreamCore": ["DWebBase", "DequeModule", "OrderedCollections", "HeapModule"],
+        "DWebPorts": ["DWebBase", "Synchronization"],
+        "DWebPosix": [
+            "DWebBase", "DWebPorts", "CDatagram", "NIOCore", "NIOPosix", "Synchronization", "Darwin", "Glibc",
+        ],
+        "DWebRocks": ["DWebPorts", "CRocksDB", "CDatagram", "Foundation", "Dispatch", "Synchronization"],
+        "DWebSimulation": collections.union(system).union(["DWebBase", "DWebPorts"]),
+        "DWebDatabase": collections.union(["DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore"]),
+        "DWebStore": collections.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", "DWebDatabase",
+        ]),
+        "DWebSwarm": collections.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore",
+        ]),
+        "DWebNetworker": collections.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebWireCore", "DWebDatabase", "DWebStore", "DWebSwarm",
+        ]),
+        "DWeb": [
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
+            "DWebNetworker",
+        ],
+    ]
+
+    private static let cores = [
+        "DWebBase", "DWebCrypto", "DWebLogCore", "DWebWireCore", "DWebDHTCore", "DWebStreamCore",
+    ]
+
+    private struct SourceFile {
+        let target: String
+        let path: String
+        let lines: [Substring]
+    }
+
+    private static func sources() throws -> [SourceFile] {
+        let folder = root.appendingPathComponent("Sources")
+        let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
+        var result: [SourceFile] = []
+        for case let url as URL in files where url.pathExtension == "swift" {
+            let path = String(url.standardizedFileURL.path.dropFirst(folder.standardizedFileURL.path.count + 1))
+            let text = try String(contentsOf: url, encoding: .utf8)
+            result.append(
+                SourceFile(
+                    target: String(path.prefix { $0 != "/" }), path: path,
+                    lines: text.split(separator: "\n", omittingEmptySubsequences: false)))
+        }
+        #expect(result.count > 20)
+        return result
+    }
+
+    private static func importedModule(_ line: Substring) -> String? {
+        var words = line.split(separator: " ")
+        if let first = words.first, ["public", "package", "internal", "private", "fileprivate"].contains(first) {
+            words.removeFirst()
+        }
+        guard words.first == "import", words.count >= 2 else { return nil }
+        return String(words[words.count - 1].prefix { $0 != "." })
+    }
+
+    @Test func targetsImportOnlyWhatTheirRingAllows() throws {
+        for file in try Self.sources() {
+            guard let allowed = Self.allowedImports[file.target] else { continue }
+            for line in file.lines {
+                guard let module = Self.importedModule(line.drop { $0 == " " }[...]) else { continue }
+                #expect(allowed.contains(module), "\(file.path) imports \(module)")
+            }
+        }
+    }
+
+    @Test func coresTouchNoClockNoTaskAndNoGlobalRandomness() throws {
+        let forbidden = [
+            "Task {", "Task.detached", "Task(", "ContinuousClock", "SuspendingClock", "Date()",
+            "SystemRandomNumberGenerator",
+            "DispatchQueue", " async ", "await ", ".randomElement()", ".shuffled()", ".shuffle()",
+        ]
+        for file in try Self.sources() where Self.cores.contains(file.target) {
+            for (index, line) in file.lines.enumerated() where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+                for symbol in forbidden {
+                    #expect(!line.contains(symbol), "\(file.path):\(index + 1) uses \(symbol)")
+                }
+                if line.contains(".random(in:") {
+                    #expect(line.contains("using:"), "\(file.path):\(index + 1) draws from the global generator")
+                }
+            }
+        }
+    }
+
+    @Test func librariesStartNoUnstructuredTask() throws {
+        // The simulator's own main is the one program that has nobody above it to own its task.
+        let exempt = ["DWebSimulation/SimulatedLoop.swift"]
+        for file in try Self.sources() where file.target.hasPrefix("DWeb") && !exempt.contains(file.path) {
+            for (index, line) in file.lines.enumerated() where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+                for symbol in ["Task {", "Task.detached", "Task(executorPreference", "Task(priority"] {
+                    #expect(!line.contains(symbol), "\(file.path):\(index + 1) starts a task that nobody owns")
+                }
+            }
+        }
+    }
+
+    @Test func queuesAndStreamsAreBounded() throws {
+        for file in try Self.sources() where file.target.hasPrefix("DWeb") {
+            for (index, line) in file.lines.enumerated() where line.contains("AsyncStream") {
+                let isUnbounded =
+                    line.contains(".unbounded") || line.contains("AsyncStream {") || line.contains("AsyncStream<")
+                #expect(
+                    !isUnbounded || line.contains("bufferingPolicy") || line.contains(".Continuation")
+                        || line.contains(".Iterator"), "\(file.path):\(index + 1) has a stream without a bound")
+            }
+        }
+    }
+
+    @Test func sourceIsTidy() throws {
+        let markers = ["TODO", "FIXME", "XXX"]
+        for file in try Self.sources() {
+            #expect(file.lines.count <= 800, "\(file.path) has \(file.lines.count) lines: look for a seam")
+            for (index, line) in file.lines.enumerated() {
+                #expect(line.count <= 140, "\(file.path):\(index + 1) is too long")
+                for marker in markers { #expect(!line.contains(marker), "\(file.path):\(index + 1) has a \(marker)") }
+            }
+        }
+    }
+}
