@@ -22,6 +22,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
     name: "basestore-swarm-networking",
@@ -29,13 +30,14 @@ let package = Package(
     products: [
         .library(name: "DWeb", targets: ["DWeb"]),
         .library(name: "DWebSimulation", targets: ["DWebSimulation"]),
-        .executable(name: "dweb", targets: ["dweb"]),
+        .executable(name: "dweb", targets: ["DWebCLI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // Ring 0: values and primitives.
@@ -71,7 +73,7 @@ let package = Package(
                 "DWebSwarm", "DWebNetworker",
             ]),
         .executableTarget(
-            name: "dweb", dependencies: ["DWeb", argumentParser, logging], swiftSettings: settings),
+            name: "DWebCLI", dependencies: ["DWeb", argumentParser, logging, unixSignals], swiftSettings: settings),
         // Tests.
         tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
         tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),

@@ -1,0 +1,107 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb bench`: figures of this machine, to compare with each other and with other runs.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure appending, reading and replication between two processes.",
+        discussion: """
+            Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
+            disk unless --memory. Compare figures of one run with each other; machines and moments differ.
+            """,
+        subcommands: [BenchPeerCommand.self])
+
+    @Flag(help: "A tenth of the work.")
+    var quick = false
+
+    @Flag(help: "Keep the logs in memory.")
+    var memory = false
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Bootstrap: Decodable { let bootstrap: String }
+
+    private struct Figure: Encodable {
+        let name: String
+        let value: Double
+        let unit: String
+    }
+
+    func run() async throws {
+        let console = output.console
+        let scale: UInt64 = quick ? 10 : 1
+        try await measureLocal(scale, console)
+        try await measureReplication(count: 100_000 / scale, size: 100, console)
+        try await measureReplication(count: 2_000 / scale, size: 65_536, console)
+        report("peak memory of this process", Double(ProcessFigures.peakMemoryByteCount) / 1_048_576, "MiB", console)
+    }
+
+    private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
+        let figure = Figure(name: name, value: value, unit: unit)
+        let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
+        console.emit(figure, text: "\(padded) \(String(format: "%12.1f", value)) \(unit)")
+    }
+
+    private func measureLocal(_ scale: UInt64, _ console: Console) async throws {
+        let isMemory = memory
+        try await BenchStore.with(isMemory: isMemory) { runtime, store in
+            // Measured on the runtime's own thread, where an application's work can run too.
+            try await BenchStore.onLoop(of: runtime) {
+                let block = [UInt8](repeating: 0x61, count: 100)
+                let single = try await store.database(named: "single")
+                let singleCount = 20_000 / scale
+                let singleSeconds = try await BenchStore.seconds {
+                    for _ in 0..<singleCount { try await single.append(block) }
+                }
+                report("append, one by one", Double(singleCount) / singleSeconds, "blocks/s", console)
+                let batch = try await store.database(named: "batch")
+                let batchCount = 500 / scale
+                let blocks = [[UInt8]](repeating: block, count: 1_000)
+                let batchSeconds = try await BenchStore.seconds {
+                    for _ in 0..<batchCount { try await batch.append(blocks) }
+                }
+                report("append, batches of 1,000", Double(batchCount * 1_000) / batchSeconds, "blocks/s", console)
+                let getCount = min(100_000 / scale, batch.length)
+                let getSeconds = try await BenchStore.seconds {
+                    for index in 0..<getCount { _ = try await batch.block(at: index, .localOnly) }
+                }
+                report("get, sequential", Double(getCount) / getSeconds, "blocks/s", console)
+            }
+        }
+    }
+
+    private func measureReplication(count: UInt64, size: Int, _ console: Console) async throws {
+        let testnet = try ChildProgram(["testnet", "--nodes", "3", "--port", "0", "--json"], isSilent: true)
+        defer { testnet.stop() }
+        let bootstrap = try testnet.readValue(Bootstrap.self).bootstrap
+        let peer = try ChildProgram(
+            ["bench", "peer", "--count", "\(count)", "--size", "\(size)", "--bootstrap", bootstrap]
+                + (memory ? ["--memory"] : []))
+        defer { peer.stop() }
+        let ready = try peer.readValue(BenchPeerCommand.Ready.self)
+        let key = try PublicKey(text: ready.key)
+        let isMemory = memory
+        let seconds = try await BenchStore.with(isMemory: isMemory) { _, store in
+            var configuration = SwarmNetworker.Configuration()
+            configuration.bootstrap = SocketAddress(text: bootstrap).map { [$0] }
+            configuration.host = "127.0.0.1"
+            return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in
+                let database = try await store.database(key: key)
+                try await networker.join(database.discoveryKey, announce: false, lookup: true)
+                while database.length < count {
+                    _ = try await database.update(upTo: .seconds(1))
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                return try await BenchStore.seconds { try await database.download(0..<count) }
+            }
+        }
+        let label = "replicate \(count) x \(size) B"
+        report(label, Double(count) / seconds, "blocks/s", console)
+        report(label + ", payload", Double(count) * Double(size) / seconds / 1e6, "MB/s", console)
+        peer.stop()
+        if let ended = try? peer.readValue(BenchPeerCommand.Ended.self) {
+            report(label + ", memory of the writer", Double(ended.peakMemoryByteCount) / 1_048_576, "MiB", console)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import DWeb
+import Foundation
+
+/// Stores and clocks of a measurement.
+enum BenchStore {
+    /// Opens a store that is gone afterwards and runs `body` with it.
+    static func with<Result: Sendable>(
+        isMemory: Bool, _ body: @escaping @Sendable (DWebRuntime, Basestore) async throws -> Result
+    ) async throws -> Result {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-bench-\(UUID().uuidString)").path
+        let loop = PosixLoop()
+        let storage: any StorageProvider = isMemory ? MemoryStorage() : RocksStorage()
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            let runtime = DWebRuntime.posix(loop: loop, storage: storage)
+            let store = try await Basestore.open(path, runtime: runtime)
+            do {
+                outcome = .success(try await body(runtime, store))
+            } catch {
+                outcome = .failure(error)
+            }
+            await store.close()
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        try? FileManager.default.removeItem(atPath: path)
+        return try outcome.get()
+    }
+
+    /// Runs `body` on the runtime's loop, so that calls into the library are no thread hops.
+    static func onLoop(of runtime: DWebRuntime, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        let loop: any RuntimeLoop = runtime.loop
+        func run(_ executor: some TaskExecutor) async throws {
+            try await withTaskExecutorPreference(executor) { try await body() }
+        }
+        try await run(loop)
+    }
+
+    /// The wall-clock seconds that `body` takes.
+    static func seconds(_ body: () async throws -> Void) async throws -> Double {
+        let duration = try await ContinuousClock().measure { try await body() }
+        return max(1e-9, duration.seconds)
+    }
+}
+
+/// What the system counts about this process.
+enum ProcessFigures {
+    /// The most memory that was resident at once.
+    static var peakMemoryByteCount: UInt64 {
+        var usage = rusage()
+        #if os(Linux)
+            getrusage(RUSAGE_SELF, &usage)
+            return UInt64(usage.ru_maxrss) * 1_024
+        #else
+            getrusage(RUSAGE_SELF, &usage)
+            return UInt64(usage.ru_maxrss)
+        #endif
+    }
+}

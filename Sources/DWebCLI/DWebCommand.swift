@@ -1,0 +1,40 @@
+import ArgumentParser
+import DWeb
+
+/// The program.
+@main
+struct DWebCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dweb",
+        abstract: "Publish and fetch signed logs over a peer-to-peer network.",
+        discussion: """
+            Standard output carries data, standard error carries talk. Exit codes: 0 done, 1 failed, 3 no peer had the \
+            data in time, 4 file or store unreadable, 5 store in use, 6 network refused, 7 data did not verify, \
+            64 wrong usage, 130 interrupted.
+            """,
+        version: DWebVersion.text,
+        subcommands: [LogCommand.self, TestnetCommand.self, DemoCommand.self, BenchCommand.self])
+
+    /// Runs the command line and turns every failure into one sentence and its exit code.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            do {
+                if var asynchronous = command as? any AsyncParsableCommand {
+                    try await asynchronous.run()
+                } else {
+                    try command.run()
+                }
+            } catch let failure as CommandFailure {
+                Console(isJSON: false, isQuiet: false).say("dweb: \(failure.description)")
+                exit(withError: failure.status.code)
+            } catch let error where !(error is ExitCode || error is CleanExit || error is ValidationError) {
+                let failure = CommandFailure(describing: error)
+                Console(isJSON: false, isQuiet: false).say("dweb: \(failure.description)")
+                exit(withError: failure.status.code)
+            }
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb testnet`: a private DHT on this machine.
+struct TestnetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "testnet", abstract: "Run a private DHT on this machine, for trying things out.",
+        discussion: """
+            Prints the address to give to --bootstrap, and stays until Ctrl-C. The nodes listen on loopback, on the port \
+            given and those after it.
+            """)
+
+    @Option(help: "The number of nodes.")
+    var nodes: Int = 10
+
+    @Option(help: "The port of the first node; the others take the ones after it. 0 takes free ones.")
+    var port: UInt16 = 49_737
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Running: Encodable {
+        let bootstrap: String
+        let nodes: [String]
+    }
+
+    func validate() throws {
+        guard (1...1_000).contains(nodes) else { throw ValidationError("--nodes takes 1 to 1000.") }
+        guard Int(port) + nodes <= 65_536 else { throw ValidationError("There are not that many ports after \(port).") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilInterrupted { try await command.serve() }
+    }
+
+    private func serve() async throws {
+        let console = output.console
+        let loop = PosixLoop()
+        let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
+        let outcome: Result<Void, any Error>
+        do {
+            try await TestNet.withTestNet(
+                nodeCount: nodes, address: SocketAddress(ipv4: 127, 0, 0, 1, port: port), runtime: runtime
+            ) { testnet in
+                let running = Running(
+                    bootstrap: testnet.bootstrap.description, nodes: testnet.addresses.map(\.description))
+                console.emit(running, text: running.bootstrap)
+                console.say("\(nodes) nodes are up. Use: --bootstrap \(running.bootstrap). Ctrl-C stops.")
+                while !Task.isCancelled { try await Task.sleep(for: .seconds(3_600)) }
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        try outcome.get()
+    }
+}

@@ -1,0 +1,39 @@
+import DWeb
+
+extension CommandFailure {
+    /// Puts an error of the library into a sentence and an exit code.
+    init(describing error: any Error) {
+        switch error {
+        case let failure as CommandFailure:
+            self = failure
+        case let error as BasestoreError:
+            switch error.code {
+            case .locked: self.init(.locked, error.detail)
+            case .cancelled: self.init(.interrupted, "Interrupted.")
+            case .invalidProof, .protocolViolation: self.init(.invalidData, error.detail)
+            default: self.init(.storage, error.detail)
+            }
+        case let error as DDatabaseError:
+            switch error.code {
+            case .noPeers, .blockNotAvailable, .deadlineExceeded: self.init(.unavailable, error.detail)
+            case .cancelled: self.init(.interrupted, "Interrupted.")
+            case .invalidProof, .conflict: self.init(.invalidData, error.detail)
+            case .storage, .notWritable: self.init(.storage, error.detail)
+            default: self.init(.failure, error.detail)
+            }
+        case let error as PortError:
+            switch error.code {
+            case .addressInUse, .permissionDenied, .connectionReset, .timedOut: self.init(.network, error.detail)
+            case .locked: self.init(.locked, error.detail)
+            case .cancelled: self.init(.interrupted, "Interrupted.")
+            default: self.init(.failure, error.detail)
+            }
+        case let error as KeyTextError:
+            self.init(.usage, error.description)
+        case is CancellationError:
+            self.init(.interrupted, "Interrupted.")
+        default:
+            self.init(.failure, String(describing: error))
+        }
+    }
+}

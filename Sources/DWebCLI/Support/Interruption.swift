@@ -1,0 +1,30 @@
+import UnixSignals
+
+/// Runs `body` until it ends or the person presses Ctrl-C (or the system asks to terminate), which cancels it.
+///
+/// - Throws: What `body` throws; ``CommandFailure`` with status `interrupted` if it was cut short.
+func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
+    enum Outcome: Sendable {
+        case finished(Result)
+        case signalled
+    }
+    return try await withThrowingTaskGroup(of: Outcome.self) { group in
+        group.addTask {
+            let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+            for await _ in signals { return .signalled }
+            return .signalled
+        }
+        group.addTask { .finished(try await body()) }
+        defer { group.cancelAll() }
+        switch try await group.next() {
+        case .finished(let result): return result
+        case .signalled, nil:
+            group.cancelAll()
+            while let outcome = try? await group.next() {
+                // The body may have been done, or have cleaned up with a result, when the signal came.
+                if case .finished(let result) = outcome { return result }
+            }
+            throw CommandFailure(.interrupted, "Interrupted.")
+        }
+    }
+}
