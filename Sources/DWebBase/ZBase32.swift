@@ -28,7 +28,7 @@ public enum ZBase32 {
 
     /// The bytes, or nil for a character outside the alphabet.
     ///
-    /// Spare bits become part of one more byte, as the living network's decoder has it; callers take the prefix they need.
+    /// Bits that do not fill a byte are ignored, whatever their value.
     public static func decode(_ text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity((text.utf8.count * 5 + 7) / 8)
@@ -44,7 +44,6 @@ public enum ZBase32 {
                 bytes.append(UInt8(buffer >> bitCount & 0xff))
             }
         }
-        if bitCount > 0 { bytes.append(UInt8(buffer << (8 - bitCount) & 0xff)) }
         return bytes
     }
 

@@ -1,0 +1,31 @@
+/// The most that peers can make the swarm's policy hold; spec 30 sections G and H.
+package enum SwarmLimits {
+    /// Peers remembered at a time. Further discovered ones are ignored until others are forgotten.
+    package static let knownPeers = 4096
+    /// Banned peers remembered at a time. Beyond it the firewall decides anew on each connection.
+    package static let bannedPeers = 4096
+    /// Relay addresses kept per peer.
+    package static let relayAddresses = 8
+    /// Topics remembered per peer, in the order in which it was found.
+    package static let topicsPerPeer = 64
+    /// Server-side connections at a time, unless the configuration says less.
+    package static let serverConnections = 4096
+}
+
+/// Times and counts that the swarm's policy fixes; spec 30 sections G.1, G.2 and G.5.
+package enum SwarmConstants {
+    /// A connection that lasted this long resets the count of attempts.
+    package static let provenConnectionTime = Duration.seconds(15)
+    /// The pause between two queries for a topic, without the random part.
+    package static let refreshInterval = Duration.seconds(600)
+    /// The most that is added to ``refreshInterval``.
+    package static let refreshJitter = Duration.seconds(120)
+    /// A refresh later than this is spread anew: the machine slept.
+    package static let refreshGrace = Duration.seconds(30)
+    /// Attempts after which a peer is no longer tried by itself.
+    package static let attemptLimit = 3
+    /// Attempts after which an explicit peer is no longer tried outside the queue.
+    package static let explicitAttemptLimit = 5
+    /// The pause per attempt before an explicit peer is tried again outside the queue.
+    package static let explicitPause = Duration.seconds(1)
+}

@@ -1,0 +1,50 @@
+package import DWebBase
+
+extension SwarmPolicy {
+    /// Every peer that is known, by key.
+    package func diagnostics() -> [PeerDiagnostics] {
+        peers.values.sorted { $0.publicKey < $1.publicKey }.map { peer in
+            PeerDiagnostics(
+                publicKey: peer.publicKey, status: status(of: peer), attemptCount: peer.attemptCount,
+                priority: peer.priority.rawValue, isExplicit: peer.isExplicit, lastFailure: peer.lastFailure,
+                topics: peer.topics.map { Topic($0) })
+        }
+    }
+
+    /// Whether a peer is connected, and why not; nil if it is not known.
+    package func status(of key: PublicKey) -> PeerStatus? { peers[key].map { status(of: $0) } }
+
+    /// The topics under which a peer was found.
+    package func topics(of key: PublicKey) -> [Topic] { (peers[key]?.topics ?? []).map { Topic($0) } }
+
+    private func status(of peer: SwarmPeer) -> PeerStatus {
+        if let id = byKey[peer.publicKey], let connection = connections[id], !connection.isClosing {
+            return connection.isOpen ? .connected(isInitiator: connection.isInitiator) : .connecting
+        }
+        return .notConnected(reason(for: peer))
+    }
+
+    private func reason(for peer: SwarmPeer) -> NotConnectedReason {
+        if peer.isBanned { return .banned }
+        if isClosed { return .closed }
+        if isSuspended { return .suspended }
+        if peer.isQueued {
+            if !hasRoom {
+                if let limit = configuration.clientLimit, clientCount >= limit {
+                    return .clientLimitReached(limit: limit)
+                }
+                return .peerLimitReached(limit: configuration.peerLimit)
+            }
+            if connectingCount >= configuration.parallelLimit {
+                return .parallelLimitReached(limit: configuration.parallelLimit)
+            }
+            return .idle
+        }
+        if peer.isWaiting, let due = timers.deadline(of: peer.publicKey) { return .retryScheduled(at: due) }
+        if !peer.isReconnecting { return .reconnectDisabled }
+        if peer.attemptCount > SwarmConstants.attemptLimit { return .gaveUp(attemptCount: peer.attemptCount) }
+        if peer.isExplicit { return .idle }
+        if peer.topics.isEmpty { return .onlyKnownFromIncoming }
+        return peer.topics.contains { topics[$0] != nil } ? .idle : .topicsLeft
+    }
+}

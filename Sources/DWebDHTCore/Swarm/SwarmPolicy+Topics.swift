@@ -1,0 +1,160 @@
+package import DWebBase
+
+extension SwarmPolicy {
+    /// Adds an interest in `topic`; queries at once.
+    ///
+    /// - Parameter limit: New peers taken per query; nil for any number. The last session's limit holds.
+    package mutating func join(
+        _ topic: Bytes32, as roles: SwarmRoles, limit: Int? = nil, now: MonotonicTime
+    ) -> SwarmSessionID {
+        precondition(!roles.isEmpty, "a topic is joined to announce, to look up, or both")
+        let session = SwarmSessionID(sequence: makeSequence())
+        guard !isClosed else { return session }
+        if topics[topic] == nil {
+            topics[topic] = TopicDiscovery(topic: topic)
+            topics[topic]!.isUnannouncing = leavingTopics.contains(topic)
+        }
+        topics[topic]!.sessions[session] = roles
+        topics[topic]!.limit = limit
+        sessionTopics[session] = topic
+        refresh(topic, now: now)
+        return session
+    }
+
+    /// Changes what a session wants; queries at once if that is news.
+    package mutating func update(_ session: SwarmSessionID, roles: SwarmRoles, now: MonotonicTime) {
+        guard let topic = sessionTopics[session], !roles.isEmpty else { return }
+        topics[topic]?.sessions[session] = roles
+        refresh(topic, now: now)
+    }
+
+    /// Ends one interest; the last one leaves the topic.
+    package mutating func leave(_ session: SwarmSessionID, now: MonotonicTime) {
+        guard let topic = sessionTopics.removeValue(forKey: session) else { return }
+        topics[topic]?.sessions[session] = nil
+        if topics[topic]?.sessions.isEmpty == true {
+            leave(topic: topic, now: now)
+        } else if let discovery = topics[topic], discovery.needsUnannounce,
+            !discovery.wantedRoles.contains(.announce)
+        {
+            refresh(topic, now: now)
+        }
+    }
+
+    /// Ends all interest in `topic`: stops its query and removes the announcement.
+    package mutating func leave(topic: Bytes32, now: MonotonicTime) {
+        guard let discovery = topics[topic] else { return }
+        if let active = discovery.activeRefresh {
+            refreshTopics[active] = nil
+            outputs.append(.cancelRefresh(active))
+        }
+        finishTopicFlushes(topic, succeeded: false)
+        topics[topic] = nil
+        for session in discovery.sessions.keys { sessionTopics[session] = nil }
+        if discovery.needsUnannounce, !leavingTopics.contains(topic) {
+            leavingTopics.append(topic)
+            outputs.append(.unannounce(topic: topic))
+        }
+    }
+
+    /// Whether the announcement of a topic that was left is still being removed.
+    package func isLeaving(topic: Bytes32) -> Bool { leavingTopics.contains(topic) }
+
+    /// Whether there is any interest in `topic`.
+    package func isJoined(topic: Bytes32) -> Bool { topics[topic] != nil }
+
+    /// Queries for `topic` now; if a query for the same roles runs already, that one serves.
+    package mutating func refresh(_ topic: Bytes32, now: MonotonicTime) {
+        guard !isSuspended, !isClosed, let discovery = topics[topic] else { return }
+        let wanted = discovery.wantedRoles
+        if discovery.isRefreshing, wanted == discovery.activeRoles { return }
+        if let active = discovery.activeRefresh {
+            refreshTopics[active] = nil
+            topics[topic]!.activeRefresh = nil
+            outputs.append(.cancelRefresh(active))
+        }
+        topics[topic]!.activeRoles = wanted
+        topics[topic]!.nextRefresh = nil
+        startOrHold(topic)
+    }
+
+    /// The answer to ``SwarmOutput/listen``.
+    package mutating func listening(_ succeeded: Bool, now: MonotonicTime) {
+        guard !isSuspended, !isClosed else { return }
+        isListening = succeeded
+        hasAskedToListen = succeeded
+        for topic in topics.keys where topics[topic]!.isRefreshHeld {
+            if succeeded {
+                startOrHold(topic)
+            } else if topics[topic]!.activeRoles.contains(.announce) {
+                topics[topic]!.isRefreshHeld = false
+                topics[topic]!.scheduleNext(isLate: false, random: &random, now: now)
+                finishTopicFlushes(topic, succeeded: false)
+            }
+        }
+    }
+
+    /// The answer to ``SwarmOutput/unannounce(topic:)``, whether it worked or not.
+    package mutating func unannounceFinished(topic: Bytes32, now: MonotonicTime) {
+        leavingTopics.remove(topic)
+        guard topics[topic] != nil else { return }
+        topics[topic]!.isUnannouncing = false
+        if topics[topic]!.isRefreshHeld, !isSuspended { startOrHold(topic) }
+    }
+
+    /// A query found a peer that announced itself.
+    package mutating func found(
+        _ key: PublicKey, relayAddresses: [SocketAddress], in refresh: SwarmRefreshID, now: MonotonicTime
+    ) {
+        guard !isSuspended, let topic = refreshTopics[refresh], topics[topic]!.activeRoles.contains(.lookup) else {
+            return
+        }
+        if let remaining = topics[topic]!.remaining, byKey[key] == nil {
+            guard remaining > 0 else { return }
+            topics[topic]!.remaining = remaining - 1
+        }
+        discovered(key, relayAddresses: relayAddresses, topic: topic, now: now)
+    }
+
+    /// A query ended by itself; a cancelled one is not reported.
+    package mutating func finished(_ refresh: SwarmRefreshID, succeeded: Bool, now: MonotonicTime) {
+        guard let topic = refreshTopics.removeValue(forKey: refresh) else { return }
+        topics[topic]!.activeRefresh = nil
+        if succeeded, topics[topic]!.activeKind == .lookupAndUnannounce { topics[topic]!.needsUnannounce = false }
+        topics[topic]!.scheduleNext(isLate: false, random: &random, now: now)
+        finishTopicFlushes(topic, succeeded: succeeded)
+    }
+
+    mutating func wakeTopic(_ topic: Bytes32, now: MonotonicTime) {
+        guard let due = topics[topic]?.nextRefresh, due <= now else { return }
+        if now - due > SwarmConstants.refreshGrace {
+            topics[topic]!.scheduleNext(isLate: true, random: &random, now: now)
+        } else {
+            refresh(topic, now: now)
+        }
+    }
+
+    private mutating func startOrHold(_ topic: Bytes32) {
+        let discovery = topics[topic]!
+        if discovery.isUnannouncing {
+            topics[topic]!.isRefreshHeld = true
+            return
+        }
+        if discovery.activeRoles.contains(.announce), !isListening {
+            topics[topic]!.isRefreshHeld = true
+            if !hasAskedToListen {
+                hasAskedToListen = true
+                outputs.append(.listen)
+            }
+            return
+        }
+        let id = SwarmRefreshID(sequence: makeSequence())
+        let kind = topics[topic]!.takeKind()
+        topics[topic]!.isRefreshHeld = false
+        topics[topic]!.activeRefresh = id
+        topics[topic]!.activeKind = kind
+        topics[topic]!.remaining = discovery.limit
+        refreshTopics[id] = topic
+        outputs.append(.startRefresh(id, topic: topic, kind))
+    }
+}

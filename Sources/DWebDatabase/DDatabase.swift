@@ -1,0 +1,257 @@
+public import DWebBase
+public import DWebPorts
+
+/// One signed append-only log, known to the living network as a Hypercore.
+///
+/// A database is a session over the log: several sessions of the same store share one log, and closing the last one
+/// releases it. Reads of blocks that are not stored locally ask the peers that the log's store replicates with.
+/// Sessions come from a store: `Basestore.database(named:)` and `Basestore.database(key:)`.
+public actor DDatabase {
+    /// The log's key. Whoever knows it can read the log.
+    public nonisolated let key: PublicKey
+    /// The log's public name, under which peers find each other.
+    public nonisolated let discoveryKey: DiscoveryKey
+    /// The log behind the session.
+    package nonisolated let engine: LogEngine
+    /// Keeps the log open as long as the session lives.
+    private nonisolated let hold: LogHold
+    /// The state that a snapshot keeps showing; nil for a session that follows the log.
+    private nonisolated let frozen: Head?
+
+    /// Opens a session over a log.
+    package init(engine: LogEngine, frozen: Head? = nil) {
+        self.engine = engine
+        self.frozen = frozen
+        key = engine.key
+        discoveryKey = engine.discoveryKey
+        hold = LogHold(engine)
+    }
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
+
+    // MARK: State
+
+    /// Length, byte length, fork and contiguous length at this moment, or as a snapshot keeps them.
+    public nonisolated var head: Head { frozen ?? engine.published.head }
+    /// The number of blocks in the log, stored locally or not.
+    public nonisolated var length: UInt64 { head.length }
+    /// The number of bytes in all blocks of the log.
+    public nonisolated var byteLength: UInt64 { head.byteLength }
+    /// How often the writer truncated the log.
+    public nonisolated var fork: UInt64 { head.fork }
+    /// The number of leading blocks that are all stored locally.
+    public nonisolated var contiguousLength: UInt64 { min(head.length, engine.published.head.contiguousLength) }
+    /// Whether this session can append: its signer is known here, and it is no snapshot.
+    public nonisolated var isWritable: Bool { frozen == nil && engine.published.isWritable }
+    /// The number of peers that the log currently replicates with.
+    public nonisolated var peerCount: Int { engine.published.peerCount }
+    /// What the log exchanged with peers since it was opened.
+    public nonisolated var statistics: Statistics { engine.published.statistics }
+    /// Whether the session is a snapshot.
+    public nonisolated var isSnapshot: Bool { frozen != nil }
+
+    // MARK: Writing
+
+    /// Appends one block and returns its index.
+    ///
+    /// When it returns, the block is stored (see ``Durability``) and announced to peers. Calls that overlap are
+    /// written together.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `notWritable`, `blockTooLarge` (above 15 MiB), `storage` or `closed`.
+    @discardableResult
+    public func append(_ block: [UInt8]) async throws(DDatabaseError) -> UInt64 {
+        try await append([block]).lowerBound
+    }
+
+    /// Appends blocks with a single signature and a single write, and returns their indices.
+    ///
+    /// Either all blocks become part of the log or none.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `notWritable`, `blockTooLarge` (above 15 MiB), `storage` or `closed`.
+    @discardableResult
+    public func append(_ blocks: [[UInt8]]) async throws(DDatabaseError) -> Range<UInt64> {
+        try checkOpen()
+        try checkWritable()
+        return try await engine.append(blocks)
+    }
+
+    /// Forgets every block from `newLength` on, in this log and, once they learn of it, at its readers.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `outOfBounds` beyond the log's length, `notWritable`, `storage` or
+    ///   `closed`.
+    public func truncate(to newLength: UInt64) async throws(DDatabaseError) {
+        try checkOpen()
+        try checkWritable()
+        try await engine.truncate(to: newLength)
+    }
+
+    /// Deletes the stored bytes of `range`; the blocks stay part of the log and can be downloaded again.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `storage` or `closed`.
+    public func clear(_ range: Range<UInt64>) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.clear(range)
+    }
+
+    // MARK: Reading
+
+    /// The bytes of the block at `index`.
+    ///
+    /// A block that is not stored is asked of peers until the deadline of `options`; an index beyond the log's end
+    /// waits likewise for the log to grow.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `outOfBounds` or `blockNotAvailable` (local only), `noPeers`,
+    ///   `blockNotAvailable` or `deadlineExceeded` (at the deadline), `cancelled`, `closed` or `storage`.
+    public func block(
+        at index: UInt64, _ options: ReadOptions = ReadOptions()
+    ) async throws(DDatabaseError) -> [UInt8] {
+        try checkOpen()
+        try checkFrozen(index..<index &+ 1)
+        return try await engine.block(at: index, options)
+    }
+
+    /// The bytes of the blocks in `range`, in order; each as ``block(at:_:)`` reads it, with one deadline for all.
+    public func blocks(
+        at range: Range<UInt64>, _ options: ReadOptions = ReadOptions()
+    ) async throws(DDatabaseError) -> [[UInt8]] {
+        try checkOpen()
+        try checkFrozen(range)
+        return try await engine.blocks(at: range, options)
+    }
+
+    /// The blocks from `index` to the end of the log, downloading what is missing.
+    ///
+    /// - Parameters:
+    ///   - index: The first block.
+    ///   - live: Whether to go on with blocks that are appended later, until the task is cancelled.
+    ///   - options: How long to wait for each missing block. A live sequence waits for the log to grow without limit.
+    public nonisolated func blocks(
+        from index: UInt64 = 0, live: Bool = false, _ options: ReadOptions = ReadOptions()
+    ) -> Blocks {
+        Blocks(database: self, start: index, isLive: live && frozen == nil, options: options)
+    }
+
+    /// Blocks for a sequence: what is stored in a row from `start` on, or the first one once it arrives.
+    func readAhead(
+        from start: UInt64, to end: UInt64, _ options: ReadOptions
+    ) async throws(DDatabaseError) -> [[UInt8]] {
+        try checkOpen()
+        try checkFrozen(start..<end)
+        return try await engine.readAhead(from: start, to: end, options)
+    }
+
+    /// Whether the block at `index` is stored locally.
+    public func has(_ index: UInt64) async throws(DDatabaseError) -> Bool {
+        guard index < .max else { return false }
+        return try await has(index..<index + 1)
+    }
+
+    /// Whether every block of `range` is stored locally.
+    public func has(_ range: Range<UInt64>) async throws(DDatabaseError) -> Bool {
+        try checkOpen()
+        return try await engine.has(range)
+    }
+
+    /// The block that contains the byte at `byteOffset`, counted from the start of the log.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `outOfBounds` beyond the log's byte length, and as ``block(at:_:)``.
+    public func seek(
+        toByte byteOffset: UInt64, _ options: ReadOptions = ReadOptions()
+    ) async throws(DDatabaseError) -> BytePosition {
+        try checkOpen()
+        return try await engine.seek(toByte: byteOffset, options)
+    }
+
+    /// Downloads every block of `range` that is missing, and returns once all are stored.
+    ///
+    /// Without a peer that has the blocks it waits for one. Cancel the task to stop.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
+    public func download(_ range: Range<UInt64>) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.download(range)
+    }
+
+    /// Downloads every block from `range`'s start on, also those appended later, until the task is cancelled.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
+    public func download(_ range: PartialRangeFrom<UInt64>) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.download(range.lowerBound..<UInt64.max)
+    }
+
+    /// Asks peers whether the log has grown, and returns whether it is longer or has another fork than before.
+    ///
+    /// - Parameter wait: The longest time to wait for peers that have not answered. Without peers it returns at once.
+    /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
+    @discardableResult
+    public func update(upTo wait: Duration = .seconds(10)) async throws(DDatabaseError) -> Bool {
+        try checkOpen()
+        if frozen != nil { return false }
+        return try await engine.update(upTo: wait)
+    }
+
+    /// Waits until the log is longer than `length` or has another fork than now; returns at once if it already is.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `cancelled` or `closed`.
+    public func waitForGrowth(beyond length: UInt64) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.waitForGrowth(beyond: length, fork: engine.published.head.fork)
+    }
+
+    // MARK: User data
+
+    /// The bytes kept under `name` beside the log, or nil. They are local: peers never see them.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `storage` or `closed`.
+    public func userData(_ name: String) async throws(DDatabaseError) -> [UInt8]? {
+        try checkOpen()
+        return try await engine.userData(name)
+    }
+
+    /// Keeps `value` under `name` beside the log; nil removes it. Truncation does not touch it.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `storage` or `closed`.
+    public func setUserData(_ name: String, _ value: [UInt8]?) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.setUserData(name, value)
+    }
+
+    // MARK: Sessions
+
+    /// Another session over the same log, with its own lifetime.
+    public func session() throws(DDatabaseError) -> DDatabase {
+        try checkOpen()
+        return DDatabase(engine: engine, frozen: frozen)
+    }
+
+    /// A session that keeps the length and fork of this moment. Blocks that the writer truncates later fail with code
+    /// `snapshotNotAvailable`.
+    public func snapshot() throws(DDatabaseError) -> DDatabase {
+        try checkOpen()
+        return DDatabase(engine: engine, frozen: head)
+    }
+
+    /// Ends the session. The last session of a log without peers releases the log. Callable more than once.
+    public func close() { hold.release() }
+
+    private func checkOpen() throws(DDatabaseError) {
+        guard !hold.isReleased else { throw DDatabaseError(.closed, "This session of the log was closed") }
+    }
+
+    private func checkWritable() throws(DDatabaseError) {
+        guard frozen == nil else { throw DDatabaseError(.notWritable, "A snapshot cannot be changed") }
+    }
+
+    private func checkFrozen(_ range: Range<UInt64>) throws(DDatabaseError) {
+        guard let frozen else { return }
+        guard range.upperBound <= frozen.length else {
+            throw DDatabaseError(.outOfBounds, "The snapshot has \(frozen.length) blocks")
+        }
+        let compatibleLength = engine.published.compatibleLength(withFork: frozen.fork, length: frozen.length)
+        guard range.upperBound <= compatibleLength else {
+            throw DDatabaseError(
+                .snapshotNotAvailable, "Block \(range.upperBound - 1) was truncated after the snapshot was taken")
+        }
+    }
+}

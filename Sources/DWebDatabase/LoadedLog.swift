@@ -1,0 +1,117 @@
+import DWebBase
+import DWebCrypto
+import DWebLogCore
+import DWebPorts
+
+/// What is read of a log when it is opened: everything but blocks and inner tree nodes.
+struct LoadedLog {
+    var manifest: Manifest?
+    var signer: KeyPair?
+    var tree: MerkleTree
+    var signature: [UInt8]?
+    var present: AvailabilityMap
+    var hints: HintsRecord
+
+    // Pages that are read at once: 4 MiB.
+    private static let pageReadLimit = 1_024
+
+    /// Reads the log's state.
+    ///
+    /// Bitfield pages below the contiguous length are known to be full and are not read, so that a complete log opens
+    /// in the same time whatever its length.
+    static func load(
+        _ source: LogEngine.Source, from storage: any KeyValueStore
+    ) async throws(DDatabaseError) -> LoadedLog {
+        let keys = DataKeys(dataPointer: source.record.dataPointer)
+        let records = try await read([keys.head, keys.hints], storage)
+        var loaded: LoadedLog
+        var head: HeadRecord?
+        do throws(CodecError) {
+            loaded = try LoadedLog(auth: source.auth, hints: records[1])
+            head = if let bytes = records[0] { try HeadRecord(decoding: bytes) } else { nil }
+        } catch {
+            throw damaged(source, "a record cannot be decoded")
+        }
+        guard let head else {
+            loaded.hints.contiguousLength = 0
+            return loaded
+        }
+        loaded.signature = head.signature
+        guard head.length <= LogLimits.length else { throw damaged(source, "its length is impossible") }
+        let indices = Array(FlatTree.fullRoots(length: head.length))
+        let roots = zip(indices, try await read(indices.map { keys.node($0) }, storage)).compactMap { index, bytes in
+            bytes.flatMap { StoredNodes.decode($0, index) }
+        }
+        guard let tree = MerkleTree(fork: head.fork, length: head.length, roots: roots),
+            head.length == 0 || tree.hash == head.treeHash
+        else { throw damaged(source, "its tree's roots are missing or differ from its head") }
+        loaded.tree = tree
+        do throws(PortError) {
+            try await loaded.loadPresence(keys, storage)
+        } catch {
+            throw DDatabaseError(storage: error)
+        }
+        return loaded
+    }
+
+    private static func read(
+        _ keys: [[UInt8]], _ storage: any KeyValueStore
+    ) async throws(DDatabaseError) -> [[UInt8]?] {
+        do throws(PortError) { return try await storage.read(keys) } catch { throw DDatabaseError(storage: error) }
+    }
+
+    private static func damaged(_ source: LogEngine.Source, _ reason: String) -> DDatabaseError {
+        DDatabaseError(.storage, "The stored log \(PublicKey(source.auth.key)) is damaged: \(reason)")
+    }
+
+    private init(auth: AuthRecord, hints bytes: [UInt8]?) throws(CodecError) {
+        hints = if let bytes { try HintsRecord(decoding: bytes) } else { HintsRecord() }
+        manifest = if let stored = auth.storedManifest { try Manifest(stored: stored) } else { nil }
+        if let secret = auth.keyPair?.secretKey, let seed = Bytes32(secret.prefix(Bytes32.byteCount)) {
+            signer = KeyPair(seed: seed)
+        }
+        tree = MerkleTree()
+        present = AvailabilityMap()
+    }
+
+    private mutating func loadPresence(_ keys: DataKeys, _ storage: any KeyValueStore) async throws(PortError) {
+        let known = min(hints.contiguousLength, tree.length)
+        present.set(0..<known, present: true)
+        var page = known / AvailabilityMap.pageBitCount
+        while page <= tree.length / AvailabilityMap.pageBitCount {
+            let span = keys.bitfieldPages(from: page)
+            let entries = try await storage.entries(
+                from: span.start, to: span.end, limit: LoadedLog.pageReadLimit, isReversed: false)
+            for entry in entries {
+                guard let number = try? keys.page(ofKey: entry.key) else { continue }
+                page = max(page, number)
+                readPage(number, entry.value)
+            }
+            guard entries.count == LoadedLog.pageReadLimit else { break }
+            page += 1
+        }
+        // The stored hint may be behind, never ahead.
+        hints.contiguousLength = present.firstAbsent(in: known..<max(known, tree.length)) ?? tree.length
+    }
+
+    /// Takes over a page, except for bits at or beyond the length.
+    private mutating func readPage(_ page: UInt64, _ bytes: [UInt8]) {
+        let first = page &* AvailabilityMap.pageBitCount
+        guard bytes.count == Int(AvailabilityMap.pageBitCount / 8), page < 1 << 38, first < tree.length else { return }
+        bytes.withUnsafeBytes { raw in
+            for half in 0..<AvailabilityMap.pageBitCount / 32 {
+                let word = UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: Int(half) * 4, as: UInt32.self))
+                if word != 0 { present.setHalfWord(first / 32 + half, word | bitsBelowKnown(first + half * 32)) }
+            }
+        }
+        let end = first + AvailabilityMap.pageBitCount
+        if end > tree.length { present.set(tree.length..<end, present: false) }
+    }
+
+    /// The 32 bits from `start` on that the contiguous length already vouches for.
+    private func bitsBelowKnown(_ start: UInt64) -> UInt32 {
+        let known = min(hints.contiguousLength, tree.length)
+        guard known > start else { return 0 }
+        return known - start >= 32 ? .max : (1 << UInt32(known - start)) - 1
+    }
+}

@@ -1,0 +1,13 @@
+package import DWebPorts
+
+extension LogEngine {
+    /// Opens a log whose core and auth records exist.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `storage` for damaged records.
+    package static func open(
+        _ source: Source, storage: any KeyValueStore, runtime: DWebRuntime, durability: Durability = .processCrash
+    ) async throws(DDatabaseError) -> LogEngine {
+        let state = try await LoadedLog.load(source, from: storage)
+        return LogEngine(source: source, state: state, storage: storage, runtime: runtime, durability: durability)
+    }
+}

@@ -1,0 +1,258 @@
+import DWebBase
+import DWebLogCore
+import DWebPorts
+
+extension LogEngine {
+    /// The bytes of a block; see ``DDatabase/block(at:_:)``.
+    func block(at index: UInt64, _ options: ReadOptions) async throws(DDatabaseError) -> [UInt8] {
+        try checkAlive()
+        if let block = try await storedBlock(index) { return block }
+        switch options.wait {
+        case .localOnly:
+            guard index < tree.length else {
+                throw DDatabaseError(.outOfBounds, "The log has \(tree.length) blocks, there is no block \(index) yet")
+            }
+            throw DDatabaseError(.blockNotAvailable, "Block \(index) is not stored here")
+        case .wait(let duration):
+            return try await remoteBlock(index, deadline: loop.now + duration)
+        }
+    }
+
+    /// The bytes of several blocks, in order; missing ones are asked for all at once.
+    func blocks(at range: Range<UInt64>, _ options: ReadOptions) async throws(DDatabaseError) -> [[UInt8]] {
+        try checkAlive()
+        guard range.count <= LogEngine.blocksPerRead else {
+            throw DDatabaseError(.outOfBounds, "At most \(LogEngine.blocksPerRead) blocks can be read at once")
+        }
+        if try has(range), let blocks = try await storedBlocks(range) { return blocks }
+        let deadline: MonotonicTime? =
+            switch options.wait {
+            case .localOnly: nil
+            case .wait(let duration): loop.now + duration
+            }
+        if let deadline { try await download(range, deadline: deadline) }
+        var blocks: [[UInt8]] = []
+        blocks.reserveCapacity(range.count)
+        for index in range {
+            let remaining = deadline.map { ReadOptions.wait(upTo: max(.zero, $0 - loop.now)) } ?? .localOnly
+            blocks.append(try await block(at: index, remaining))
+        }
+        return blocks
+    }
+
+    /// The most blocks that one call returns.
+    static let blocksPerRead = 65_536
+
+    /// The next blocks for a sequence: what is stored in a row from `start` on, or the first one once it arrives.
+    func readAhead(
+        from start: UInt64, to end: UInt64, _ options: ReadOptions
+    ) async throws(DDatabaseError) -> [[UInt8]] {
+        try checkAlive()
+        let storedEnd = min(tree.length, present.firstAbsent(in: start..<end) ?? end)
+        if storedEnd > start, let blocks = try await storedBlocks(start..<storedEnd) { return blocks }
+        return [try await block(at: start, options)]
+    }
+
+    /// Whether every block of `range` is stored.
+    func has(_ range: Range<UInt64>) throws(DDatabaseError) -> Bool {
+        try checkAlive()
+        return range.upperBound <= tree.length && present.firstAbsent(in: range) == nil
+    }
+
+    /// A stored block; nil if it is not stored.
+    private func storedBlock(_ index: UInt64) async throws(DDatabaseError) -> [UInt8]? {
+        guard present.contains(index) else { return nil }
+        if let bytes = try await read(keys.block(index)) { return bytes }
+        // The read may have waited, and the block may have been cleared meanwhile.
+        guard present.contains(index) else { return nil }
+        throw DDatabaseError(.storage, "Block \(index) of the log \(key) is marked as stored but missing")
+    }
+
+    /// Stored blocks in a row; nil if one is not stored (any more).
+    private func storedBlocks(_ range: Range<UInt64>) async throws(DDatabaseError) -> [[UInt8]]? {
+        var blocks: [[UInt8]] = []
+        blocks.reserveCapacity(range.count)
+        for index in range {
+            switch try immediately(keys.block(index)) {
+            case .value(let bytes): blocks.append(bytes)
+            case .absent: return nil
+            case .wouldWait: return try await scannedBlocks(range)
+            }
+        }
+        return blocks
+    }
+
+    /// Stored blocks in a row by one ordered scan, which is much cheaper than single reads of a cold medium.
+    private func scannedBlocks(_ range: Range<UInt64>) async throws(DDatabaseError) -> [[UInt8]]? {
+        let span = keys.blocks(range)
+        let fork = tree.fork
+        do throws(PortError) {
+            let entries = try await storage.entries(
+                from: span.start, to: span.end, limit: range.count, isReversed: false)
+            return entries.count == range.count && fork == tree.fork ? entries.map(\.value) : nil
+        } catch {
+            throw DDatabaseError(storage: error)
+        }
+    }
+
+    /// A value that can be had without waiting.
+    func immediately(_ key: [UInt8]) throws(DDatabaseError) -> ImmediateRead {
+        do throws(PortError) { return try storage.readImmediately(key) } catch { throw DDatabaseError(storage: error) }
+    }
+
+    /// A value of the storage, from memory if possible.
+    func read(_ key: [UInt8]) async throws(DDatabaseError) -> [UInt8]? {
+        switch try immediately(key) {
+        case .value(let bytes): return bytes
+        case .absent: return nil
+        case .wouldWait:
+            do throws(PortError) {
+                return try await storage.read([key])[0]
+            } catch {
+                throw DDatabaseError(storage: error)
+            }
+        }
+    }
+
+    /// Calls `body` until no node that it needs is left to load from the medium.
+    func repeatingLoads<Result>(
+        _ body: () throws(ProofError) -> Result
+    ) async throws(DDatabaseError) -> Result {
+        while true {
+            let missing: [UInt64]
+            do throws(ProofError) {
+                return try body()
+            } catch {
+                guard case .notLoaded(let indices) = error else {
+                    if let failure = nodes.failure { throw DDatabaseError(storage: failure) }
+                    throw DDatabaseError(.storage, "Tree nodes of the log \(key) are missing (\(error))")
+                }
+                missing = indices
+            }
+            do throws(PortError) { try await nodes.load(missing) } catch { throw DDatabaseError(storage: error) }
+        }
+    }
+
+    // MARK: Waiting for peers
+
+    /// A block that is not stored: asks peers and waits.
+    private func remoteBlock(_ index: UInt64, deadline: MonotonicTime) async throws(DDatabaseError) -> [UInt8] {
+        while true {
+            switch await wait(for: .block(index), deadline: deadline) {
+            case .block(let bytes): return bytes
+            case .fulfilled:
+                if let block = try await storedBlock(index) { return block }
+            case .failed(let error): throw error
+            case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
+            case .deadline, .unavailable: throw unavailable(index)
+            }
+        }
+    }
+
+    /// Why a block did not come in time.
+    private func unavailable(_ index: UInt64) -> DDatabaseError {
+        if published.peerCount == 0 {
+            return DDatabaseError(.noPeers, "Block \(index) is not stored here, and there are no peers to ask")
+        }
+        if index >= tree.length {
+            return DDatabaseError(
+                .blockNotAvailable, "The log has \(tree.length) blocks, and no connected peer has block \(index)")
+        }
+        return DDatabaseError(.blockNotAvailable, "No connected peer gave block \(index) in time")
+    }
+
+    /// The block that contains a byte; see ``DDatabase/seek(toByte:_:)``.
+    func seek(toByte byteOffset: UInt64, _ options: ReadOptions) async throws(DDatabaseError) -> BytePosition {
+        try checkAlive()
+        let start = loop.now
+        while true {
+            let result = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
+                try tree.seek(bytes: byteOffset, source: nodes)
+            }
+            switch result {
+            case .found(let blockIndex, let offset):
+                return BytePosition(blockIndex: blockIndex, byteOffset: offset)
+            case .beyondEnd:
+                throw DDatabaseError(.outOfBounds, "The log has \(tree.byteLength) bytes, fewer than \(byteOffset)")
+            case .within(let window):
+                guard case .wait(let duration) = options.wait else {
+                    throw DDatabaseError(.blockNotAvailable, "The tree above byte \(byteOffset) is not stored here")
+                }
+                switch await wait(for: .seek(byteOffset, window: window), deadline: start + duration) {
+                case .fulfilled, .block, .unavailable: continue
+                case .failed(let error): throw error
+                case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
+                case .deadline: throw unavailableSeek(byteOffset)
+                }
+            }
+        }
+    }
+
+    private func unavailableSeek(_ byteOffset: UInt64) -> DDatabaseError {
+        published.peerCount == 0
+            ? DDatabaseError(.noPeers, "Byte \(byteOffset) cannot be located: there are no peers to ask")
+            : DDatabaseError(.blockNotAvailable, "No connected peer helped to locate byte \(byteOffset) in time")
+    }
+
+    /// Downloads what is missing of `range`; see ``DDatabase/download(_:)-(Range<UInt64>)``.
+    func download(_ range: Range<UInt64>, deadline: MonotonicTime? = nil) async throws(DDatabaseError) {
+        try checkAlive()
+        guard !range.isEmpty else { return }
+        while true {
+            if try has(range) { return }
+            switch await wait(for: .range(range), deadline: deadline) {
+            case .fulfilled, .block, .unavailable: continue
+            case .failed(let error): throw error
+            case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
+            case .deadline: return
+            }
+        }
+    }
+
+    /// Asks peers for a longer log; see ``DDatabase/update(upTo:)``.
+    func update(upTo duration: Duration) async throws(DDatabaseError) -> Bool {
+        try checkAlive()
+        let (length, fork) = (tree.length, tree.fork)
+        guard published.peerCount > 0 else { return false }
+        switch await wait(for: .update, deadline: loop.now + duration) {
+        case .failed(let error): throw error
+        case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
+        case .fulfilled, .block, .unavailable, .deadline: return tree.length != length || tree.fork != fork
+        }
+    }
+
+    /// Waits until the log is longer than `length` or has another fork.
+    func waitForGrowth(beyond length: UInt64, fork: UInt64) async throws(DDatabaseError) {
+        try checkAlive()
+        if tree.length > length || tree.fork != fork { return }
+        switch await wait(for: .growth(length: length, fork: fork), deadline: nil) {
+        case .failed(let error): throw error
+        case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
+        case .fulfilled, .block, .unavailable, .deadline: return
+        }
+    }
+
+    /// Suspends until what `reason` says happens, and tells peers about the interest.
+    func wait(for reason: WaitReason, deadline: MonotonicTime?) async -> WaitOutcome {
+        let identifier = waits.makeIdentifier()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let timer = deadline.map { deadline in
+                    loop.schedule(at: deadline) { [weak self] in
+                        self?.assumeIsolated { $0.endWait(identifier, .deadline) }
+                    }
+                }
+                waits.add(identifier, reason, continuation, timer: timer)
+                startInterest(identifier, reason)
+            }
+        } onCancel: {
+            loop.execute { [weak self] in self?.assumeIsolated { $0.endWait(identifier, .cancelled) } }
+        }
+    }
+
+    /// Ends a wait that was not fulfilled and withdraws its interest.
+    private func endWait(_ identifier: UInt64, _ outcome: WaitOutcome) {
+        guard let reason = waits.end(identifier, outcome) else { return }
+        endInterest(identifier, reason)
+    }
+}

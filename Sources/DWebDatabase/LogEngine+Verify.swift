@@ -1,0 +1,195 @@
+import DWebBase
+import DWebLogCore
+import DWebPorts
+
+/// A data message of a peer that is to be verified and stored.
+struct PendingVerification {
+    let token: VerificationToken
+    let data: DataMessage
+}
+
+/// Proofs that were found good and wait to be written together.
+private struct StagedProofs {
+    var tokens: [VerificationToken] = []
+    var blocks: [VerifiedProof.Block] = []
+    var nodes: [TreeNode] = []
+    var manifest: Manifest?
+
+    var isEmpty: Bool { tokens.isEmpty }
+}
+
+extension LogEngine {
+    // Answers that share one write. Large enough to make the write cheap, small enough to keep memory and delay low.
+    private static let groupMessageLimit = 256
+
+    /// The rules by which the log is signed; nil while its manifest is not known.
+    var verifier: SignatureVerifier? { manifest.map { SignatureVerifier(key: key, manifest: $0) } }
+
+    /// Verifies an answer and those that directly follow it, stores what is good, and reports to the machine.
+    ///
+    /// Answers without an upgrade share one write; an upgrade has its own (spec 40 section 14).
+    func verifyGroup(startingWith first: PendingVerification) async {
+        var group = [first]
+        takeFollowingAnswers(limit: LogEngine.groupMessageLimit, into: &group)
+        await enterMutation()
+        var staged = StagedProofs()
+        for pending in group {
+            let outcome = await verify(pending.data)
+            switch outcome {
+            case .failure(let failure): report(pending.token, failure)
+            case .success(let proof) where proof.upgrade != nil:
+                await commit(&staged)
+                // The write may have failed, or been preceded by one: the proof must still fit.
+                if proof.isApplicable(to: tree) {
+                    await commitUpgrade(proof, pending.token)
+                } else {
+                    report(pending.token, .stale)
+                }
+            case .success(let proof):
+                staged.tokens.append(pending.token)
+                staged.nodes += proof.nodes
+                if let block = proof.block { staged.blocks.append(block) }
+                if let manifest = proof.manifest { staged.manifest = manifest }
+                nodes.stage(proof.nodes)
+            }
+        }
+        await commit(&staged)
+        mutations.leave()
+    }
+
+    private func report(_ token: VerificationToken, _ outcome: VerificationOutcome) {
+        replication.machine.verified(token, outcome, now: loop.now)
+    }
+
+    /// What the machine is told when something was stored.
+    private var appliedOutcome: VerificationOutcome {
+        .applied(
+            LogHead(fork: tree.fork, length: tree.length), knowsManifest: manifest != nil,
+            offersManifest: manifest.map { !$0.isCompatible(with: key) } ?? false)
+    }
+
+    private enum Checked {
+        case success(VerifiedProof)
+        case failure(VerificationOutcome)
+    }
+
+    private func verify(_ data: DataMessage) async -> Checked {
+        if failure != nil || isClosed { return .failure(.storageFailed) }
+        var loadCount = 0
+        while true {
+            do throws(ProofError) {
+                return .success(
+                    try ProofVerifier(key: key, signatureVerifier: verifier)
+                        .verify(data, against: tree, source: nodes))
+            } catch {
+                guard case .notLoaded(let indices) = error else { return .failure(LogEngine.outcome(of: error)) }
+                loadCount += 1
+                guard loadCount <= 64, await loadNodes(indices) else { return .failure(.storageFailed) }
+            }
+        }
+    }
+
+    /// How the machine calls a refused proof.
+    static func outcome(of error: ProofError) -> VerificationOutcome {
+        switch error {
+        case .otherFork: .stale
+        case .notLoaded: .storageFailed
+        case .invalidOperation: .rejected(.invalidOperation)
+        case .invalidChecksum: .rejected(.invalidChecksum)
+        case .invalidProof, .invalidManifest: .rejected(.invalidProof)
+        case .invalidSignature: .rejected(.invalidSignature)
+        }
+    }
+
+    /// Writes what is staged: blocks, auth, nodes, pages.
+    private func commit(_ staged: inout StagedProofs) async {
+        guard !staged.isEmpty else { return }
+        let proofs = staged
+        staged = StagedProofs()
+        var batch = WriteBatch()
+        for block in proofs.blocks { batch.put(keys.block(block.index), block.value) }
+        let newAuth = stageManifest(proofs.manifest, into: &batch)
+        for node in proofs.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        putPages(adding: proofs.blocks, into: &batch)
+        if hints != writtenHints, !batch.isEmpty { batch.put(keys.hints, hints.encoded) }
+        let outcome = await applyVerified(batch)
+        nodes.unstage(isStored: outcome == nil)
+        if let outcome {
+            for token in proofs.tokens { report(token, outcome) }
+            return
+        }
+        writtenHints = hints
+        if let newAuth, let manifest = proofs.manifest { adoptManifest(manifest, newAuth) }
+        received(proofs.blocks)
+        publishHead()
+        for token in proofs.tokens { report(token, appliedOutcome) }
+    }
+
+    /// Writes an upgrade: [block], [page], [auth], nodes, head.
+    private func commitUpgrade(_ proof: VerifiedProof, _ token: VerificationToken) async {
+        guard let upgrade = proof.upgrade else { return }
+        let blocks = proof.block.map { [$0] } ?? []
+        var batch = WriteBatch()
+        for block in blocks { batch.put(keys.block(block.index), block.value) }
+        putPages(adding: blocks, into: &batch)
+        let newAuth = stageManifest(proof.manifest, into: &batch)
+        for node in proof.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(keys.head, headRecord(upgrade.tree, upgrade.signature).encoded)
+        if let outcome = await applyVerified(batch) {
+            report(token, outcome)
+            return
+        }
+        tree = upgrade.tree
+        signature = upgrade.signature
+        if let newAuth, let manifest = proof.manifest { adoptManifest(manifest, newAuth) }
+        nodes.store(proof.nodes)
+        received(blocks)
+        publishHead()
+        report(token, appliedOutcome)
+        let (length, fork) = (tree.length, tree.fork)
+        waits.endAll(.fulfilled) { WaitList.isGrown($0, length: length, fork: fork) }
+    }
+
+    /// Applies a batch; what to tell the machine if that fails.
+    private func applyVerified(_ batch: WriteBatch) async -> VerificationOutcome? {
+        if batch.isEmpty { return nil }
+        do throws(DDatabaseError) {
+            try await apply(batch)
+            return nil
+        } catch {
+            return .storageFailed
+        }
+    }
+
+    /// Adds the bitfield pages with the bits of new blocks.
+    private func putPages(adding blocks: [VerifiedProof.Block], into batch: inout WriteBatch) {
+        var pages: [UInt64: [UInt8]] = [:]
+        var order: [UInt64] = []
+        for block in blocks where !present.contains(block.index) {
+            let page = block.index / AvailabilityMap.pageBitCount
+            if pages[page] == nil {
+                pages[page] = pageBytes(page)
+                order.append(page)
+            }
+            let bit = block.index % AvailabilityMap.pageBitCount
+            pages[page]![Int(bit / 8)] |= 1 << UInt8(bit % 8)
+        }
+        for page in order { batch.put(keys.bitfieldPage(page), pages[page]!) }
+    }
+
+    /// Takes over blocks that were stored, and hands them to whoever waits.
+    private func received(_ blocks: [VerifiedProof.Block]) {
+        for block in blocks {
+            if present.insert(block.index) {
+                statistics.downloadedBlockCount += 1
+                statistics.downloadedByteCount += UInt64(block.value.count)
+            }
+            if block.index == hints.contiguousLength {
+                let next = block.index + 1
+                hints.contiguousLength = present.firstAbsent(in: next..<max(next, tree.length)) ?? max(next, tree.length)
+            }
+            waits.deliver(block: block.index, block.value)
+        }
+        published.setStatistics(statistics)
+    }
+}

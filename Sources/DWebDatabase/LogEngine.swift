@@ -1,0 +1,216 @@
+package import DWebBase
+import DWebCrypto
+package import DWebLogCore
+import DWebPorts
+import Synchronization
+
+/// One open log: its state, its storage and its replication with peers. All sessions of a log share one.
+///
+/// Changes happen one at a time and become visible once they are stored: every operation builds one write batch (spec
+/// 40 section 14) from a copy of the state, applies it, and then replaces the state.
+package actor LogEngine {
+    /// The log's key.
+    package nonisolated let key: PublicKey
+    /// The log's public name.
+    package nonisolated let discoveryKey: DiscoveryKey
+    /// What any thread may read without waiting.
+    package nonisolated let published = PublishedState()
+    nonisolated let runtime: DWebRuntime
+    nonisolated let loop: any RuntimeLoop
+    nonisolated let storage: any KeyValueStore
+    nonisolated let durability: Durability
+    private nonisolated let life: Mutex<Life>
+
+    let record: CoreRecord
+    let keys: DataKeys
+    var auth: AuthRecord
+    var manifest: Manifest?
+    var signer: KeyPair?
+    var tree: MerkleTree
+    var signature: [UInt8]?
+    var present: AvailabilityMap
+    var hints: HintsRecord
+    /// The hints as stored; they may lag behind.
+    var writtenHints: HintsRecord
+    let nodes: StoredNodes
+    var mutations = MutationQueue()
+    var pendingAppends: [PendingAppend] = []
+    var waits = WaitList()
+    var statistics = DDatabase.Statistics()
+    /// Why the log refuses changes; set by a failed write.
+    var failure: DDatabaseError?
+    var replication: LogReplication
+    /// Proofs of truncations that are not complete or not applied yet, by fork.
+    var reorganisations: [UInt64: ReorgSearch] = [:]
+
+    private struct Life {
+        var sessionCount = 0
+        var linkCount = 0
+        var isClosed = false
+        var onIdle: (@Sendable (LogEngine) -> Void)?
+    }
+
+    /// What a log is opened from.
+    package struct Source: Sendable {
+        /// Where its records are.
+        package var record: CoreRecord
+        /// Its keys.
+        package var auth: AuthRecord
+        /// Called, possibly more than once, when the last session and the last peer are gone.
+        package var onIdle: (@Sendable (LogEngine) -> Void)?
+
+        /// A log by its records.
+        package init(record: CoreRecord, auth: AuthRecord, onIdle: (@Sendable (LogEngine) -> Void)? = nil) {
+            self.record = record
+            self.auth = auth
+            self.onIdle = onIdle
+        }
+    }
+
+    init(
+        source: Source, state: LoadedLog, storage: any KeyValueStore, runtime: DWebRuntime, durability: Durability
+    ) {
+        key = PublicKey(source.auth.key)
+        discoveryKey = DiscoveryKey(source.auth.discoveryKey)
+        self.runtime = runtime
+        loop = runtime.loop
+        self.storage = storage
+        self.durability = durability
+        life = Mutex(Life(onIdle: source.onIdle))
+        record = source.record
+        keys = DataKeys(dataPointer: source.record.dataPointer)
+        auth = source.auth
+        manifest = state.manifest
+        signer = state.signer
+        tree = state.tree
+        signature = state.signature
+        present = state.present
+        hints = state.hints
+        writtenHints = state.hints
+        nodes = StoredNodes(storage: storage, keys: DataKeys(dataPointer: source.record.dataPointer))
+        replication = LogReplication(state: state, key: key, seed: runtime.entropy.seed(), now: runtime.loop.now)
+        var head = DDatabase.Head()
+        head.length = state.tree.length
+        head.byteLength = state.tree.byteLength
+        head.fork = state.tree.fork
+        head.contiguousLength = state.hints.contiguousLength
+        published.setHead(head)
+        published.setWritable(LogEngine.canSign(state.signer, state.manifest))
+    }
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    // MARK: Lifetime
+
+    /// Whether the log was closed.
+    package nonisolated var isClosed: Bool { life.withLock { $0.isClosed } }
+    /// Whether neither a session nor a peer uses the log.
+    package nonisolated var isIdle: Bool { life.withLock { $0.sessionCount == 0 && $0.linkCount == 0 } }
+    /// Whether a session uses the log.
+    package nonisolated var hasSessions: Bool { life.withLock { $0.sessionCount > 0 } }
+
+    /// Counts a session.
+    nonisolated func retainSession() { life.withLock { $0.sessionCount += 1 } }
+
+    /// Uncounts a session; the last one makes the log idle if there is no peer.
+    nonisolated func releaseSession() {
+        let notify = life.withLock { life -> (@Sendable (LogEngine) -> Void)? in
+            life.sessionCount -= 1
+            return life.sessionCount == 0 ? life.onIdle : nil
+        }
+        notify?(self)
+    }
+
+    /// Counts a peer, or the end of one.
+    nonisolated func countLink(_ change: Int) {
+        let notify = life.withLock { life -> (@Sendable (LogEngine) -> Void)? in
+            life.linkCount += change
+            return life.linkCount == 0 && life.sessionCount == 0 ? life.onIdle : nil
+        }
+        notify?(self)
+    }
+
+    /// Closes the log: everybody who waits gets an error, peers lose their channel. Callable more than once.
+    package func close() async {
+        let wasClosed = life.withLock { life in
+            defer { life.isClosed = true }
+            return life.isClosed
+        }
+        guard !wasClosed else { return }
+        waits.endEverything(.failed(LogEngine.closedError))
+        closeReplication()
+        // Whoever is inside a mutation finishes it; the storage must not go away below it.
+        await enterMutation()
+        mutations.leave()
+    }
+
+    static let closedError = DDatabaseError(.closed, "The log was closed")
+
+    /// Refuses if the log was closed or its storage failed.
+    func checkAlive() throws(DDatabaseError) {
+        if isClosed { throw LogEngine.closedError }
+        if let failure { throw failure }
+    }
+
+    /// Reports a refusal of the storage; a refused write makes the log refuse all further changes.
+    func poison(_ error: PortError) -> DDatabaseError {
+        let failure = DDatabaseError(storage: error)
+        self.failure = failure
+        waits.endEverything(.failed(failure))
+        return failure
+    }
+
+    // MARK: Mutations
+
+    /// Waits for the turn to change the log. Not ended by cancellation: a change in the queue is cheap to finish.
+    func enterMutation() async {
+        if mutations.tryEnter() { return }
+        await withCheckedContinuation { mutations.enqueue($0) }
+    }
+
+    /// Makes the state visible to sessions.
+    func publishHead() {
+        var head = DDatabase.Head()
+        head.length = tree.length
+        head.byteLength = tree.byteLength
+        head.fork = tree.fork
+        head.contiguousLength = hints.contiguousLength
+        published.setHead(head)
+    }
+
+    /// The bytes of a bitfield page with the blocks of `adding` present and those of `removing` absent.
+    func pageBytes(_ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil) -> [UInt8] {
+        LogEngine.pageBytes(present, page, adding: adding, removing: removing)
+    }
+
+    /// The bytes of a page of `map`.
+    static func pageBytes(
+        _ map: AvailabilityMap, _ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil
+    ) -> [UInt8] {
+        let wordCount = AvailabilityMap.pageBitCount / 64
+        return [UInt8](unsafeUninitializedCapacity: Int(wordCount) * 8) { buffer, count in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            for position in 0..<wordCount {
+                let wordIndex = page * wordCount + position
+                var word = map.word(wordIndex)
+                if let adding { word |= LogEngine.mask(of: adding, inWord: wordIndex) }
+                if let removing { word &= ~LogEngine.mask(of: removing, inWord: wordIndex) }
+                raw.storeBytes(of: word.littleEndian, toByteOffset: Int(position) * 8, as: UInt64.self)
+            }
+            count = Int(wordCount) * 8
+        }
+    }
+
+    /// The bits of a word that belong to `range`; none if the word lies outside.
+    private static func mask(of range: Range<UInt64>, inWord wordIndex: UInt64) -> UInt64 {
+        guard !range.isEmpty, wordIndex >= range.lowerBound >> 6, wordIndex <= (range.upperBound - 1) >> 6 else {
+            return 0
+        }
+        return AvailabilityMap.mask(of: range, inWord: wordIndex)
+    }
+
+    /// The numbers of the bitfield pages that `range` touches.
+    static func pages(of range: Range<UInt64>) -> ClosedRange<UInt64> {
+        range.lowerBound / AvailabilityMap.pageBitCount...(range.upperBound - 1) / AvailabilityMap.pageBitCount
+    }
+}

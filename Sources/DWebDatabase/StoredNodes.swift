@@ -1,0 +1,120 @@
+import DWebBase
+import DWebLogCore
+import DWebPorts
+
+/// The tree nodes of one log: what was read or written recently from memory, everything else from storage.
+///
+/// A node that only a read from the medium can give is reported as not loaded; ``load(_:)`` fetches it, and the
+/// caller repeats what it did. It belongs to one ``LogEngine`` and is used on its loop only.
+final class StoredNodes: NodeSource {
+    // Two generations of at most this many nodes: about 4 MiB of the nodes used most recently.
+    private static let generationLimit = 32_768
+
+    private let storage: any KeyValueStore
+    private let keys: DataKeys
+    private var young: [UInt64: TreeNode] = [:]
+    private var old: [UInt64: TreeNode] = [:]
+    /// Nodes that are verified and will be stored with the write being prepared.
+    private var staged: [UInt64: TreeNode] = [:]
+    /// Nodes found absent by ``load(_:)``; forgotten with the next change of the log.
+    private var absent: Set<UInt64> = []
+    /// The storage's refusal, to be reported by whoever asked.
+    private(set) var failure: PortError?
+
+    init(storage: any KeyValueStore, keys: DataKeys) {
+        self.storage = storage
+        self.keys = keys
+    }
+
+    func node(at index: UInt64) throws(ProofError) -> TreeNode? {
+        if !staged.isEmpty, let node = staged[index] { return node }
+        if let node = young[index] { return node }
+        if let node = old[index] {
+            remember(node)
+            return node
+        }
+        if absent.contains(index) { return nil }
+        let answer: ImmediateRead
+        do throws(PortError) {
+            answer = try storage.readImmediately(keys.node(index))
+        } catch {
+            failure = error
+            return nil
+        }
+        switch answer {
+        case .value(let bytes):
+            guard let node = StoredNodes.decode(bytes, index) else { return nil }
+            remember(node)
+            return node
+        case .absent: return nil
+        case .wouldWait: throw .notLoaded([index])
+        }
+    }
+
+    /// Whether the node is stored or about to be; a node that only the medium can tell of counts as absent.
+    func contains(_ index: UInt64) -> Bool {
+        do throws(ProofError) { return try node(at: index) != nil } catch { return false }
+    }
+
+    /// Reads nodes from the medium.
+    func load(_ indices: [UInt64]) async throws(PortError) {
+        let values = try await storage.read(indices.map { keys.node($0) })
+        for (index, bytes) in zip(indices, values) {
+            if let bytes, let node = StoredNodes.decode(bytes, index) {
+                remember(node)
+            } else {
+                absent.insert(index)
+            }
+        }
+    }
+
+    /// Shows nodes that are not stored yet, on top of the stored ones.
+    func stage(_ nodes: [TreeNode]) {
+        for node in nodes { staged[node.index] = node }
+    }
+
+    /// Forgets staged nodes; they count as stored if `isStored`.
+    func unstage(isStored: Bool) {
+        if isStored {
+            for node in staged.values { remember(node) }
+            absent.removeAll(keepingCapacity: true)
+        }
+        staged.removeAll(keepingCapacity: true)
+    }
+
+    /// Remembers nodes that were just stored.
+    func store(_ nodes: [TreeNode]) {
+        for node in nodes { remember(node) }
+        if !absent.isEmpty { absent.removeAll() }
+    }
+
+    /// Forgets everything: the log was cut.
+    func removeAll() {
+        young = [:]
+        old = [:]
+        staged = [:]
+        absent = []
+    }
+
+    /// The bytes of a node's record.
+    static func encode(_ node: TreeNode) -> [UInt8] {
+        var writer = ByteWriter(capacity: 48)
+        node.encode(into: &writer)
+        return writer.bytes
+    }
+
+    /// The node of a record; nil if the record is damaged or belongs to another index.
+    static func decode(_ bytes: [UInt8], _ index: UInt64) -> TreeNode? {
+        var reader = ByteReader(bytes)
+        guard let node = try? TreeNode(from: &reader), node.index == index else { return nil }
+        return node
+    }
+
+    private func remember(_ node: TreeNode) {
+        if young.count >= StoredNodes.generationLimit {
+            old = young
+            young = [:]
+        }
+        young[node.index] = node
+    }
+}

@@ -1,0 +1,189 @@
+import DWebBase
+import DequeModule
+import OrderedCollections
+
+extension LogReplicator {
+    // MARK: Sending
+
+    /// Sends a request, with an upgrade and the manifest where those are wanted and possible; spec 30 E.4.
+    func sendRequest(
+        _ purpose: RequestPurpose, proof: ProofRequest, priority: UInt64 = 0, levelCount: UInt64 = 0,
+        dependsOnOthers: Bool = false, to peer: ReplicationPeer
+    ) {
+        var proof = proof
+        if proof.upgrade == nil, wantsUpgrade, canBeUpgraded(by: peer), case .block = purpose {
+            proof.upgrade = upgrade(to: peer)
+        }
+        let isFork: Bool
+        switch purpose {
+        case .fork, .forkSearch: isFork = true
+        case .block, .upgrade, .seek: isFork = false
+        }
+        if proof.upgrade != nil, !isFork { isUpgradeInFlight = true }
+        let manifest = !knowsManifest && peer.hasManifest
+        let id = peer.requests.insert(
+            purpose, fork: peer.fork, hasUpgrade: proof.upgrade != nil, levelCount: UInt8(levelCount),
+            dependsOnOthers: dependsOnOthers, now: now)
+        unansweredCount += 1
+        send(
+            .request(RequestMessage(id: id, fork: peer.fork, proof: proof, manifest: manifest, priority: priority)),
+            to: peer)
+    }
+
+    /// Requests a block. One at or past our length needs the upgrade that brings it.
+    func requestBlock(_ index: UInt64, priority: UInt64, from peer: ReplicationPeer) {
+        var levels = (count: UInt64(0), dependsOnOthers: false)
+        var proof = ProofRequest()
+        if index < head.length {
+            levels = levelCount(forBlock: index, at: peer)
+        } else {
+            proof.upgrade = upgrade(to: peer)
+        }
+        proof.block = ProofRequest.Block(index: index, nodes: levels.count)
+        addCopy(of: index, at: peer)
+        sendRequest(
+            .block(index), proof: proof, priority: priority, levelCount: levels.count,
+            dependsOnOthers: levels.dependsOnOthers, to: peer)
+    }
+
+    /// Whether somebody wants a longer log.
+    var wantsUpgrade: Bool { options.upgradesEagerly || !updateTickets.isEmpty }
+
+    /// Whether a request to the peer may carry an upgrade; spec 30 E.4.
+    func canBeUpgraded(by peer: ReplicationPeer) -> Bool {
+        !isUpgradeInFlight && peer.offersUpgrade && peer.fork == head.fork && peer.length > head.length
+            && peer.lengthAcknowledged == head.length && applyingFork == nil
+    }
+
+    func upgrade(to peer: ReplicationPeer) -> ProofRequest.Upgrade {
+        ProofRequest.Upgrade(start: head.length, length: peer.length - head.length)
+    }
+
+    // MARK: How far to climb
+
+    /// How many levels above the leaf of a block the nearest node is that is stored, or will be once earlier requests
+    /// to the same peer are answered.
+    ///
+    /// A stored block has every node on its way to the root stored, and their siblings. So a node is stored if any
+    /// block below its parent is.
+    func levelCount(forBlock index: UInt64, at peer: ReplicationPeer) -> (count: UInt64, dependsOnOthers: Bool) {
+        let isCautious = !cautiousBlocks.isEmpty && cautiousBlocks.contains(index)
+        let plansAhead = peer.plansAhead && !isCautious
+        var level: UInt64 = 0
+        while true {
+            let parentSpan = span(of: index, level: level + 1)
+            // The node is a full root, which is always stored.
+            if parentSpan.upperBound > head.length { return (level, false) }
+            if !isCautious {
+                if isPathStored(in: parentSpan) { return (level, false) }
+                if plansAhead, peer.inFlight.firstPresent(in: parentSpan) != nil { return (level, true) }
+                if pathBlocks != nil, let hasNode, hasNode(FlatTree.index(depth: level, offset: index >> level)) {
+                    return (level, false)
+                }
+            }
+            level += 1
+        }
+    }
+
+    /// Whether the node at this level above a block is stored, or comes with a proof that is being verified.
+    func isConnected(_ index: UInt64, level: UInt64) -> Bool {
+        let parentSpan = span(of: index, level: level + 1)
+        return parentSpan.upperBound > head.length || isPathStored(in: parentSpan)
+    }
+
+    /// Whether a tree node is known to be stored.
+    func isNodeStored(_ node: UInt64) -> Bool {
+        if let hasNode { return hasNode(node) }
+        let blocks = FlatTree.blocks(below: FlatTree.parent(node))
+        return blocks.upperBound <= head.length && isPathStored(in: blocks)
+    }
+
+    /// The blocks below the ancestor of a block at this level.
+    func span(of index: UInt64, level: UInt64) -> Range<UInt64> {
+        let start = (index >> level) << level
+        return start..<start + (1 << level)
+    }
+
+    private func isPathStored(in span: Range<UInt64>) -> Bool {
+        if (pathBlocks ?? local).firstPresent(in: span) != nil { return true }
+        return verifyingBlocks.firstPresent(in: span) != nil
+    }
+
+    // MARK: Copies of a block in flight
+
+    private func addCopy(of index: UInt64, at peer: ReplicationPeer) {
+        peer.inFlight.insert(index)
+        if inFlight.insert(index) {
+            if peers.count > 1 { noteSwapCandidate(SwapCandidate(index: index, sentAt: now), copies: 1) }
+        } else if inFlightTwice.insert(index) {
+            noteSwapCandidate(SwapCandidate(index: index, sentAt: now), copies: 2)
+        } else {
+            inFlightThrice.insert(index)
+        }
+    }
+
+    /// The block is no longer on its way from the peer. If it was the last copy, it is looked for again.
+    func removeCopy(of index: UInt64, at peer: ReplicationPeer) {
+        guard peer.inFlight.remove(index) else { return }
+        if inFlightThrice.remove(index) || inFlightTwice.remove(index) { return }
+        inFlight.remove(index)
+        if !local.contains(index) { rewindScans(to: index) }
+    }
+
+    /// Lets all peers find blocks from `index` on that they skipped, since these were on their way or stored.
+    func rewindScans(to index: UInt64) {
+        markAllDirty()
+        guard linearRangeCount > 0 else { return }
+        for range in ranges.list where range.isLinear && index < range.end ?? .max {
+            for peer in peers.values {
+                guard let scan = peer.rangeScans[range.ticket], scan.position > index else { continue }
+                peer.rangeScans[range.ticket]!.position = max(index, range.start)
+            }
+        }
+    }
+
+    // MARK: Giving up
+
+    /// Undoes what a request without a useful answer stands for, after it was taken out of the table.
+    func giveUp(_ request: PendingRequest, at peer: ReplicationPeer) {
+        release(request, at: peer)
+        if case .block(let index) = request.purpose { releaseHeld(waitingFor: index, at: peer) }
+        updatesNeedChecking = true
+        markAllDirty()
+    }
+
+    /// Frees what a request occupied: it was answered, or never will be.
+    func release(_ request: PendingRequest, at peer: ReplicationPeer) {
+        switch request.purpose {
+        case .block(let index):
+            if request.hasUpgrade { isUpgradeInFlight = false }
+            removeCopy(of: index, at: peer)
+        case .upgrade:
+            if request.hasUpgrade { isUpgradeInFlight = false } else { isManifestInFlight = false }
+        case .seek(let ticket, _):
+            if request.hasUpgrade { isUpgradeInFlight = false }
+            releaseSeek(ticket)
+        case .fork(let fork), .forkSearch(let fork, _):
+            releaseFork(fork)
+        }
+    }
+
+    /// Cancels an unanswered request.
+    func cancelRequest(_ id: UInt64, at peer: ReplicationPeer) {
+        guard let request = peer.requests.cancel(id) else { return }
+        unansweredCount -= 1
+        send(.cancel(CancelMessage(request: id)), to: peer)
+        giveUp(request, at: peer)
+    }
+
+    /// Cancels the requests of a block at all peers.
+    func cancelRequests(ofBlock index: UInt64) {
+        guard inFlight.contains(index) else { return }
+        for peer in peers.values where peer.inFlight.contains(index) {
+            // A request that carries the upgrade is worth its answer whatever becomes of the block.
+            if let id = peer.requests.firstID(where: { $0.purpose == .block(index) && !$0.hasUpgrade }) {
+                cancelRequest(id, at: peer)
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+public import DWebBase
+public import DWebCrypto
+public import DWebDatabase
+public import DWebPorts
+public import DWebWireCore
+
+/// Many logs under one primary key, known to the living network as a Corestore.
+///
+/// A store opens logs by name (writable, with a key pair that follows from the primary key) or by key, replicates all
+/// of them with a peer over one connection, and hands out namespaces: views of the same store whose names do not
+/// collide with those of other namespaces.
+public actor Basestore {
+    /// The log namespace of this view; 32 zero bytes for the store itself.
+    public nonisolated let namespaceKey: Bytes32
+    package nonisolated let engine: StoreEngine
+
+    package init(engine: StoreEngine, namespaceKey: Bytes32) {
+        self.engine = engine
+        self.namespaceKey = namespaceKey
+    }
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
+
+    /// The runtime the store runs on.
+    public nonisolated var runtime: DWebRuntime { engine.runtime }
+
+    /// Opens the store at `path`, creating it if the options allow.
+    ///
+    /// - Parameters:
+    ///   - path: A directory, or a name for stores in memory.
+    ///   - runtime: Storage, clock and entropy.
+    ///   - options: Primary key and storage options.
+    /// - Throws: ``BasestoreError`` with code `locked`, `notFound`, `conflict` (another primary key),
+    ///   `unsupportedVersion`, `storage` or `cancelled`.
+    public static func open(
+        _ path: String, runtime: DWebRuntime, options: BasestoreOptions = BasestoreOptions()
+    ) async throws(BasestoreError) -> Basestore {
+        let engine = try await StoreEngine.open(path, runtime: runtime, options: options)
+        return Basestore(engine: engine, namespaceKey: .zero)
+    }
+
+    // MARK: Logs
+
+    /// Opens the writable log called `name` in this namespace, creating it if there is none.
+    ///
+    /// The same primary key, namespace and name give the same log on every machine: never write to one log from two.
+    ///
+    /// - Throws: ``BasestoreError`` with code `closed`, `storage`, `unsupportedVersion` or `cancelled`.
+    public func database(named name: String) async throws(BasestoreError) -> DDatabase {
+        try await engine.database(named: name, in: namespaceKey)
+    }
+
+    /// Opens the log with this key, writable if its key pair is stored, else a reader that starts out empty.
+    ///
+    /// - Parameters:
+    ///   - key: The log's key.
+    ///   - createIfMissing: Whether a log that is not stored yet may be added to the store.
+    /// - Throws: ``BasestoreError`` with code `notFound`, `closed`, `storage`, `unsupportedVersion` or `cancelled`.
+    public func database(
+        key: PublicKey, createIfMissing: Bool = true
+    ) async throws(BasestoreError) -> DDatabase {
+        try await engine.database(key: key, createIfMissing: createIfMissing)
+    }
+
+    /// The view of this store whose names live in the namespace `name` inside this one. Costs nothing.
+    public nonisolated func namespace(_ name: String) -> Basestore {
+        Basestore(engine: engine, namespaceKey: StoreKeys.namespace(Array(name.utf8), in: namespaceKey))
+    }
+
+    /// The keys of all stored logs, in the order of their discovery keys.
+    ///
+    /// - Throws: ``BasestoreError`` with code `closed`, `storage` or `cancelled`.
+    public func keys() async throws(BasestoreError) -> [PublicKey] { try await engine.keys() }
+
+    /// The names of the logs in this namespace, sorted, with their discovery keys.
+    ///
+    /// - Throws: ``BasestoreError`` with code `closed`, `storage` or `cancelled`.
+    public func names() async throws(BasestoreError) -> [(name: String, discoveryKey: DiscoveryKey)] {
+        try await engine.names(in: namespaceKey)
+    }
+
+    /// Whether a log with this discovery key is stored.
+    ///
+    /// - Throws: ``BasestoreError`` with code `closed`, `storage` or `cancelled`.
+    public func contains(_ discoveryKey: DiscoveryKey) async throws(BasestoreError) -> Bool {
+        try await engine.contains(discoveryKey)
+    }
+
+    // MARK: Keys
+
+    /// The store's primary key: a secret. Whoever has it can write all named logs.
+    public nonisolated var primaryKey: Bytes32 { engine.primaryKey }
+
+    /// A key pair that follows from the primary key, for example the identity of this machine on the network.
+    public nonisolated func createKeyPair(_ name: String) -> KeyPair {
+        StoreKeys.keyPair(primaryKey: engine.primaryKey, namespace: namespaceKey, name: name)
+    }
+
+    /// A key pair that follows from the primary key, by a name in an explicit namespace.
+    public nonisolated func createKeyPair(_ name: String, namespace: Bytes32) -> KeyPair {
+        StoreKeys.keyPair(primaryKey: engine.primaryKey, namespace: namespace, name: name)
+    }
+
+    // MARK: Replication
+
+    /// Replicates with the peer at the other end of `stream` until it ends: makes a Noise handshake (pattern XX), then
+    /// exchanges every open log that both sides know, and stored ones that the peer asks for by discovery key.
+    ///
+    /// Logs opened later take part as well. Cancel the task to end the connection.
+    ///
+    /// - Parameters:
+    ///   - stream: The byte stream to the peer.
+    ///   - isInitiator: Whether this side opened the stream; the other side must say the opposite.
+    ///   - keyPair: This side's identity; nil takes a fresh one.
+    /// - Throws: ``BasestoreError`` with code `protocolViolation`, `invalidProof`, `connectionLost`, `cancelled` or
+    ///   `closed`. A peer that ends the stream in order is no error.
+    public func replicate(
+        over stream: any DuplexStream, isInitiator: Bool, keyPair: KeyPair? = nil
+    ) async throws(BasestoreError) {
+        try await engine.replicate(over: stream, isInitiator: isInitiator, keyPair: keyPair)
+    }
+
+    /// Replicates with the peer at the other end of `stream`, whose handshake was made elsewhere, until it ends.
+    ///
+    /// - Parameters:
+    ///   - stream: The byte stream to the peer, from the first byte after the handshake.
+    ///   - handshake: What the handshake gave.
+    ///   - onOpen: Called once with the connection's replication session, before the first log is exchanged.
+    /// - Throws: As ``replicate(over:isInitiator:keyPair:)``.
+    public func replicate(
+        over stream: any DuplexStream, handshake: HandshakeResult
+    ) async throws(BasestoreError) {
+        try await engine.replicate(over: stream, handshake: handshake)
+    }
+
+    /// The number of connections that the store replicates over.
+    public nonisolated var connectionCount: Int { engine.connectionCount }
+
+    /// Ends all connections and closes all logs and the storage. Applies to every view of the store. Callable more
+    /// than once.
+    public func close() async { await engine.close() }
+}

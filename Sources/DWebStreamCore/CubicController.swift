@@ -1,0 +1,97 @@
+/// CUBIC after RFC 9438, in packets and nanoseconds, paced a little faster than the window per round-trip time.
+package final class CubicController: CongestionController {
+    private static let multiplicativeDecrease = 0.7
+    private static let aggressiveness = 0.4
+
+    package var congestionWindow: Int { Int(window) }
+    package private(set) var pacingRate: Double
+    package var marksAppLimited: Bool { false }
+
+    private var window = Double(CongestionConstants.initialWindow)
+    private var slowStartThreshold = Double.infinity
+    private var windowBeforeLoss = 0.0
+    private var epochStart: Int64?
+    private var plateauSeconds = 0.0
+    private var renoWindow = 0.0
+
+    /// A controller for a new path.
+    package init(payloadByteCount: Int = 1_152) {
+        pacingRate = Double(CongestionConstants.initialWindow * payloadByteCount) * 2
+    }
+
+    package func acknowledge(_ sample: RateSample, _ context: CongestionContext) {
+        defer { updatePacingRate(context) }
+        guard sample.newlyAcknowledged > 0, context.phase != .recovery, !sample.isAppLimited else { return }
+        let acknowledged = Double(sample.newlyAcknowledged)
+        if window < slowStartThreshold {
+            window = min(window + acknowledged, max(slowStartThreshold, window))
+            return
+        }
+        let start = beginEpoch(context)
+        let elapsed = Double(context.now - start + context.smoothedRoundTripTime) / 1e9
+        let offset = elapsed - plateauSeconds
+        let target = CubicController.aggressiveness * offset * offset * offset + windowBeforeLoss
+        let renoGain =
+            3 * (1 - CubicController.multiplicativeDecrease) / (1 + CubicController.multiplicativeDecrease)
+        renoWindow += renoGain * acknowledged / window
+        if target > window {
+            window += min((target - window) / window * acknowledged, acknowledged / 2)
+        } else {
+            window += 0.01 * acknowledged / window
+        }
+        window = min(max(window, renoWindow), 1e6)
+    }
+
+    private func beginEpoch(_ context: CongestionContext) -> Int64 {
+        if let start = epochStart { return start }
+        epochStart = context.now
+        renoWindow = window
+        if windowBeforeLoss > window {
+            plateauSeconds = CubicController.cubeRoot(
+                (windowBeforeLoss - window) / CubicController.aggressiveness)
+        } else {
+            windowBeforeLoss = window
+            plateauSeconds = 0
+        }
+        return context.now
+    }
+
+    private func reduce() {
+        // Fast convergence: leave room for streams that start.
+        windowBeforeLoss =
+            window < windowBeforeLoss ? window * (1 + CubicController.multiplicativeDecrease) / 2 : window
+        slowStartThreshold = max(window * CubicController.multiplicativeDecrease, 2)
+        epochStart = nil
+    }
+
+    private func updatePacingRate(_ context: CongestionContext) {
+        guard context.smoothedRoundTripTime > 0 else { return }
+        let milliseconds = Double(max(context.smoothedRoundTripTime, Int64.millisecond)) / 1e6
+        let gain = window < slowStartThreshold ? 2 : 1.25
+        pacingRate = max(1, window * Double(context.payloadByteCount) * gain / milliseconds)
+    }
+
+    package func enterRecovery(_ context: CongestionContext) {
+        reduce()
+        window = max(slowStartThreshold, Double(CongestionConstants.minimumWindow))
+    }
+
+    package func leaveRecovery(_ context: CongestionContext) {}
+
+    package func retransmissionTimedOut(_ context: CongestionContext) {
+        if context.phase != .loss { reduce() }
+        window = Double(CongestionConstants.minimumWindow)
+        epochStart = nil
+    }
+
+    package func startSending(_ context: CongestionContext) {
+        guard context.isAppLimited else { return }
+        epochStart = nil
+    }
+
+    private static func cubeRoot(_ value: Double) -> Double {
+        var root = max(1, value / 3)
+        for _ in 0..<40 { root -= (root * root * root - value) / (3 * root * root) }
+        return root
+    }
+}

@@ -1,0 +1,119 @@
+/// What arrived: the bytes in order that wait to be read, and the packets that wait for earlier ones.
+struct ReceiveBuffer {
+    private struct Slot {
+        var payload: [UInt8] = []
+        var isPresent = false
+    }
+
+    /// The next sequence number expected.
+    private(set) var nextSequence: UInt32
+    /// Runs of packets that wait, ascending.
+    private(set) var runs: [SACKBlock] = []
+    /// What the waiting packets are charged, in bytes.
+    private(set) var waitingByteCount = 0
+    private var slots: [Slot] = []
+    private var received: [UInt8] = []
+    private var capacityHint = 0
+
+    init(nextSequence: UInt32) { self.nextSequence = nextSequence }
+
+    /// Bytes in order that nobody read yet.
+    var unreadCount: Int { received.count }
+
+    /// Whether packets wait for earlier ones.
+    var hasGap: Bool { !runs.isEmpty }
+
+    /// All bytes in order, as one chunk.
+    mutating func read() -> [UInt8] {
+        capacityHint = received.count
+        var result: [UInt8] = []
+        swap(&result, &received)
+        return result
+    }
+
+    /// Appends the payload of the packet that was expected next.
+    mutating func appendInOrder(_ bytes: [UInt8], _ range: Range<Int>) {
+        nextSequence &+= 1
+        append(bytes[range])
+    }
+
+    private mutating func append(_ payload: ArraySlice<UInt8>) {
+        if received.capacity == 0 { received.reserveCapacity(max(payload.count, capacityHint)) }
+        received.append(contentsOf: payload)
+    }
+
+    /// Whether the packet `sequence` waits already.
+    func contains(_ sequence: UInt32) -> Bool {
+        guard sequence.serialDistance(from: nextSequence) < slots.count else { return false }
+        return !slots.isEmpty && slots[Int(sequence) & (slots.count - 1)].isPresent
+    }
+
+    /// Keeps a packet that cannot be delivered yet; false if its room is used up.
+    ///
+    /// `sequence` is not before ``nextSequence``, nearer than ``UDXLimits/reorderDistance``, and not waiting already.
+    mutating func insert(_ sequence: UInt32, payload: ArraySlice<UInt8>, limit: Int) -> Bool {
+        let charge = payload.count + UDXLimits.reorderOverheadByteCount
+        guard waitingByteCount + charge <= limit else { return false }
+        reserve(sequence.serialDistance(from: nextSequence) + 1)
+        slots[Int(sequence) & (slots.count - 1)] = Slot(payload: Array(payload), isPresent: true)
+        waitingByteCount += charge
+        noteArrival(of: sequence)
+        return true
+    }
+
+    /// Delivers every waiting packet that follows without a gap, and stops after `last` if that is given.
+    mutating func drain(upTo last: UInt32?) {
+        while let run = runs.first, run.start == nextSequence {
+            if let last, last.precedes(nextSequence) { break }
+            let index = Int(nextSequence) & (slots.count - 1)
+            var slot = Slot()
+            swap(&slot, &slots[index])
+            waitingByteCount -= slot.payload.count + UDXLimits.reorderOverheadByteCount
+            nextSequence &+= 1
+            if run.end == nextSequence { runs.removeFirst() } else { runs[0].start = nextSequence }
+            append(slot.payload[...])
+        }
+        if runs.isEmpty, slots.count > 1_024 { slots = [] }
+    }
+
+    /// Forgets the packets that wait.
+    mutating func discardWaiting() {
+        runs = []
+        slots = []
+        waitingByteCount = 0
+    }
+
+    private mutating func reserve(_ count: Int) {
+        guard count > slots.count else { return }
+        var capacity = max(64, slots.count)
+        while capacity < count { capacity *= 2 }
+        var grown = [Slot](repeating: Slot(), count: capacity)
+        for run in runs {
+            var sequence = run.start
+            while sequence != run.end {
+                swap(&grown[Int(sequence) & (capacity - 1)], &slots[Int(sequence) & (slots.count - 1)])
+                sequence &+= 1
+            }
+        }
+        slots = grown
+    }
+
+    private mutating func noteArrival(of sequence: UInt32) {
+        var index = runs.count
+        while index > 0, sequence.precedes(runs[index - 1].start) { index -= 1 }
+        // Every run before `index` begins at or before the number.
+        let joinsPrevious = index > 0 && runs[index - 1].end == sequence
+        let joinsNext = index < runs.count && runs[index].start == sequence &+ 1
+        switch (joinsPrevious, joinsNext) {
+        case (true, true):
+            runs[index - 1].end = runs[index].end
+            runs.remove(at: index)
+        case (true, false):
+            runs[index - 1].end = sequence &+ 1
+        case (false, true):
+            runs[index].start = sequence
+        case (false, false):
+            runs.insert(SACKBlock(start: sequence, end: sequence &+ 1), at: index)
+        }
+    }
+}

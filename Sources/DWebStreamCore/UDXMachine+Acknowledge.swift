@@ -1,0 +1,184 @@
+import DWebBase
+
+/// Working through acknowledgements; spec 10 section 6 steps 11 to 20 and section 8.1.
+extension UDXMachine {
+    mutating func handleAcknowledgement(
+        _ header: UDXHeader, _ bytes: [UInt8], _ extensionStart: Int, rest: Int, _ priorAcknowledged: UInt32,
+        _ hadOutstanding: Bool, _ now: Int64
+    ) {
+        let acknowledgement = header.acknowledgement
+        updatePeerWindow(header, now)
+        // Step 12.
+        if let change = remoteChangeSequence, !acknowledgement.precedes(change) {
+            remoteChangeSequence = nil
+            events.append(.remoteChanged)
+        }
+        // Step 13.
+        if let probe = tailLossProbe {
+            let distance = acknowledgement.serialDistance(from: probe.endMark)
+            if distance > 0 || (probe.isNewData && distance == 0) { tailLossProbe = nil }
+        }
+        if phase != .open, recoverySequence.precedes(acknowledgement) {
+            phase = .open
+            congestion.leaveRecovery(context(at: now))
+        }
+        // Step 14.
+        var foundLost = 0
+        if hadOutstanding { rate.begin() }
+        let deliveredBefore = rate.delivered
+        let advanced = priorAcknowledged.precedes(acknowledgement)
+        if advanced, acknowledgeCumulatively(acknowledgement, now) { return }
+        // Step 15.
+        if header.flags.contains(.sack), isOutstanding {
+            acknowledgeSelectively(header, bytes, extensionStart, rest, now)
+        }
+        // Step 16.
+        if rate.delivered != deliveredBefore {
+            mtu.noteAcknowledgement()
+            if isOutstanding {
+                retransmissionDue = now + roundTrip.timeout
+                timer = .retransmission
+                timerDeadline = retransmissionDue
+                foundLost = detectLosses(now)
+                // Step 17.
+                if advanced, timer != .reordering { armTailLossProbe(now) }
+            } else {
+                armIdleTimer(now)
+            }
+            if isWriterBlocked, !isAboveWriteLimit {
+                isWriterBlocked = false
+                events.append(.drained)
+            }
+        }
+        // Step 19.
+        if hadOutstanding {
+            let sample = rate.finish(newlyLost: foundLost, minimumRoundTripTime: roundTrip.minimum, now: now)
+            congestion.acknowledge(sample, context(at: now))
+            congestionWindow = congestion.congestionWindow
+            if congestion.marksAppLimited { rate.markAppLimited(inFlight: packets.inFlight.count) }
+            // What is due now may leave before the pause that was planned at the former rate.
+            paceDeadline = .max
+        }
+    }
+
+    /// Step 11; spec 10 section 5.4.
+    private mutating func updatePeerWindow(_ header: UDXHeader, _ now: Int64) {
+        guard !header.acknowledgement.precedes(remoteAcknowledged) else { return }
+        let isNewer =
+            windowUpdateSequence.precedes(header.sequence)
+            || (windowUpdateSequence == header.sequence
+                && !header.acknowledgement.precedes(windowUpdateAcknowledgement))
+        guard isNewer else { return }
+        peerWindow = Int(header.window)
+        windowUpdateSequence = header.sequence
+        windowUpdateAcknowledgement = header.acknowledgement
+        if peerWindow > 0 {
+            wantsProbeOfWindow = false
+            if timer == .zeroWindow { armIdleTimer(now) }
+        }
+    }
+
+    /// Step 14; true if the packet needs no more attention, because it completed this side's end.
+    private mutating func acknowledgeCumulatively(_ acknowledgement: UInt32, _ now: Int64) -> Bool {
+        var sequence = remoteAcknowledged
+        while sequence != acknowledgement {
+            markAcknowledged(sequence, isCumulative: true, now)
+            sequence &+= 1
+        }
+        let last = packets[acknowledgement &- 1]
+        writing.acknowledge(upTo: last.streamOffset + Int(last.payloadCount))
+        remoteAcknowledged = acknowledgement
+        if !isOutstanding {
+            previousBlocks.removeAll(keepingCapacity: true)
+            if remoteChangeSequence == nil, destinations.count > 1, let destination { destinations = [destination] }
+        }
+        guard isEndSent, !isOutstanding, !isEndAcknowledged else { return false }
+        isEndAcknowledged = true
+        armIdleTimer(now)
+        if isRemoteEnded {
+            close(.finished)
+        } else {
+            requestAcknowledgement()
+            deliverEndIfReached()
+        }
+        return true
+    }
+
+    /// Step 15. Blocks repeat from packet to packet, so only what a block has beyond its last appearance is visited.
+    private mutating func acknowledgeSelectively(
+        _ header: UDXHeader, _ bytes: [UInt8], _ extensionStart: Int, _ rest: Int, _ now: Int64
+    ) {
+        var seen: [SACKBlock] = []
+        swap(&seen, &previousBlocks)
+        var seenIndex = 0
+        var current: [SACKBlock] = []
+        let count = header.sackBlockCount(rest: rest)
+        current.reserveCapacity(count)
+        for index in 0..<count {
+            let block = SACKBlock(bytes, at: extensionStart + index * SACKBlock.byteCount)
+            // Valid blocks lie within what is outstanding, which also bounds the work; spec 10 section 12.
+            let start = block.start.serialDistance(from: remoteAcknowledged)
+            let end = block.end.serialDistance(from: remoteAcknowledged)
+            let outstanding = nextSequence.serialDistance(from: remoteAcknowledged)
+            guard start >= 0, start < end, end <= outstanding else { continue }
+            var first = block.start
+            while seenIndex < seen.count,
+                seen[seenIndex].end.serialDistance(from: remoteAcknowledged) < start
+            {
+                seenIndex += 1
+            }
+            if seenIndex < seen.count, seen[seenIndex].start == first {
+                if seen[seenIndex].end.serialDistance(from: remoteAcknowledged) >= end {
+                    current.append(seen[seenIndex])
+                    continue
+                }
+                first = seen[seenIndex].end
+            }
+            var sequence = first
+            while sequence != block.end {
+                markAcknowledged(sequence, isCumulative: false, now)
+                sequence &+= 1
+            }
+            current.append(block)
+        }
+        previousBlocks = current
+    }
+
+    /// Spec 10 section 8.1.
+    private mutating func markAcknowledged(_ sequence: UInt32, isCumulative: Bool, _ now: Int64) {
+        switch packets[sequence].state {
+        case .absent:
+            return
+        case .selectivelyAcknowledged:
+            guard isCumulative else { return }
+            selectivelyAcknowledgedCount -= 1
+            packets[sequence].state = .absent
+            return
+        case .inFlight:
+            packets.removeInFlight(sequence)
+        case .lost:
+            packets.removeLost(sequence)
+        }
+        packets[sequence].state = isCumulative ? .absent : .selectivelyAcknowledged
+        if !isCumulative { selectivelyAcknowledgedCount += 1 }
+        let packet = packets[sequence]
+        rate.add(packet)
+        let sample = roundTrip.clamped(now - packet.timeSent)
+        if !packet.isRetransmitted {
+            roundTrip.update(sample, now: now)
+            isTailLossProbePermitted = true
+        }
+        if !packet.isRetransmitted || sample >= roundTrip.minimum {
+            rackRoundTripTime = sample
+            rate.addRoundTripTime(sample)
+            rackTime = max(rackTime, packet.timeSent)
+        }
+        let distance = (sequence &+ 1).serialDistance(from: highestAcknowledged)
+        if distance > 0 {
+            highestAcknowledged = sequence &+ 1
+        } else if distance < 0, !packet.isRetransmitted {
+            isReorderingSeen = true
+        }
+        if packet.isProbe, destinations.count == 1 { mtu.noteProbeAcknowledged() }
+    }
+}

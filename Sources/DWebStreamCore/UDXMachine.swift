@@ -1,0 +1,256 @@
+import DWebBase
+import DequeModule
+
+/// Where a stream sends its packets.
+struct UDXDestination: Equatable {
+    var socket: SocketID
+    var address: SocketAddress
+    var remoteID: UInt32
+    /// IP, UDP and UDX headers together; spec 10 section 2.
+    var overhead: Int
+}
+
+/// The protocol of one stream without sockets or clocks; spec 10 sections 4 to 10. Times are nanoseconds.
+///
+/// A map: this file has the state and what the application calls; `UDXMachine+Receive` takes in packets,
+/// `UDXMachine+Acknowledge` works through acknowledgements, `UDXMachine+Loss` finds losses and runs timers,
+/// `UDXMachine+Transmit` builds packets. It never sends by itself: whatever is due leaves with the next
+/// ``transmit(into:now:budget:)``, which ends the turn.
+struct UDXMachine: ~Copyable {
+    /// What the stream's one timer waits for; spec 10 section 8.
+    enum Timer {
+        case none
+        case retransmission
+        case reordering
+        case tailLoss
+        case zeroWindow
+        case keepAlive
+    }
+
+    /// A packet without a sequence number that waits to leave.
+    struct ControlPacket {
+        var header: UDXHeader
+        var blocks: [SACKBlock] = []
+        var payload: [UInt8] = []
+    }
+
+    let options: UDXStreamOptions
+
+    // Lifecycle.
+    var destination: UDXDestination?
+    var isEnding = false
+    var isEndSent = false
+    var isEndAcknowledged = false
+    var remoteEndSequence: UInt32?
+    var isRemoteEnded = false
+    var closeReason: UDXCloseReason?
+
+    // Receiving.
+    var receiving: ReceiveBuffer
+    var isAcknowledgementDue = false
+    var inOrderSinceAcknowledgement = 0
+    var announcedWindow: Int
+
+    // Sending.
+    var writing = WriteQueue()
+    var packets = SentPackets()
+    var nextSequence: UInt32
+    var remoteAcknowledged: UInt32
+    var highestAcknowledged: UInt32
+    var destinations: [UDXDestination] = []
+    var peerWindow = 4 << 20
+    var windowUpdateSequence: UInt32
+    var windowUpdateAcknowledgement: UInt32
+    var isWriterBlocked = false
+    var controls: Deque<ControlPacket> = []
+    var queuedMessageCount = 0
+    var remoteChangeSequence: UInt32?
+    var wantsProbeOfWindow = false
+
+    // Loss recovery.
+    var phase = RecoveryPhase.open
+    var recoverySequence: UInt32 = 0
+    var selectivelyAcknowledgedCount = 0
+    var previousBlocks: [SACKBlock] = []
+    var roundTrip = RoundTripEstimator()
+    var rackTime: Int64 = -1
+    var rackRoundTripTime: Int64 = 0
+    var isReorderingSeen = false
+    var lastTimeSent: Int64 = -1
+    var isTailLossProbePermitted = false
+    var isTailLossProbeDue = false
+    var tailLossProbe: (endMark: UInt32, isNewData: Bool)?
+    var timer = Timer.none
+    var timerDeadline = Int64.max
+    var retransmissionDue = Int64.max
+
+    // Rate.
+    let congestion: any CongestionController
+    var congestionWindow: Int
+    var rate = DeliveryRate()
+    var pacer = Pacer()
+    var paceDeadline = Int64.max
+    var mtu: PathMTUSearch
+
+    // Towards the owner.
+    var events: Deque<UDXEvent> = []
+    var isReadableReported = false
+    var messageEventCount = 0
+    var statistics = UDXStatistics()
+    let keepAliveNanoseconds: Int64?
+
+    init(options: UDXStreamOptions) {
+        self.options = options
+        receiving = ReceiveBuffer(nextSequence: options.initialAcknowledgement)
+        announcedWindow = options.receiveWindowByteCount
+        nextSequence = options.initialSequence
+        remoteAcknowledged = options.initialSequence
+        highestAcknowledged = options.initialSequence
+        windowUpdateSequence = options.initialAcknowledgement
+        windowUpdateAcknowledgement = options.initialSequence
+        switch options.congestion {
+        case .bbr: congestion = BBRController(phaseSeed: options.phaseSeed)
+        case .cubic: congestion = CubicController()
+        }
+        congestionWindow = congestion.congestionWindow
+        mtu = PathMTUSearch(linkMTU: options.linkMTU)
+        keepAliveNanoseconds = options.keepAliveInterval.map { max(1, $0.wholeNanoseconds) }
+    }
+
+    // MARK: State
+
+    var isClosed: Bool { closeReason != nil }
+
+    /// Whether numbers are outstanding.
+    var isOutstanding: Bool { remoteAcknowledged != nextSequence }
+
+    /// The payload of a full packet.
+    var payloadByteCount: Int { mtu.mtu - (destination?.overhead ?? 48) }
+
+    /// Whether data or an end waits to be sent.
+    var hasUnsent: Bool { writing.unsentCount > 0 || (isEnding && !isEndSent) }
+
+    /// The window to announce: 0 or enough for a full packet; spec 10 section 5.4.
+    var receiveWindow: Int {
+        let free = options.receiveWindowByteCount - receiving.unreadCount
+        return free < 1_500 ? 0 : free
+    }
+
+    /// When ``wake(now:)`` has something to do.
+    var nextDeadline: Int64 { min(timerDeadline, paceDeadline) }
+
+    /// Whether ``transmit(into:now:budget:)`` could have something to do before the next deadline.
+    var wantsTransmit: Bool {
+        guard destination != nil else { return false }
+        if isAcknowledgementDue || !controls.isEmpty { return true }
+        guard closeReason == nil else { return false }
+        return isTailLossProbeDue || wantsProbeOfWindow || !packets.lost.isEmpty || hasUnsent
+    }
+
+    var context: CongestionContext {
+        CongestionContext(
+            now: 0, inFlight: packets.inFlight.count, delivered: rate.delivered, deliveredTime: rate.deliveredTime,
+            smoothedRoundTripTime: roundTrip.smoothed, payloadByteCount: payloadByteCount,
+            isAppLimited: rate.isAppLimited, phase: phase)
+    }
+
+    func context(at now: Int64) -> CongestionContext {
+        var result = context
+        result.now = now
+        return result
+    }
+
+    // MARK: What the application calls
+
+    mutating func connect(_ destination: UDXDestination) {
+        self.destination = destination
+        destinations = [destination]
+        deliverEndIfReached()
+    }
+
+    mutating func changeRemote(_ destination: UDXDestination) {
+        self.destination = destination
+        mtu.reset()
+        if isOutstanding {
+            destinations.append(destination)
+            remoteChangeSequence = nextSequence
+        } else {
+            destinations = [destination]
+            remoteChangeSequence = nil
+            events.append(.remoteChanged)
+        }
+    }
+
+    /// Queues bytes; false if the writer should wait for ``UDXEvent/drained``.
+    mutating func write(_ bytes: [UInt8]) -> Bool {
+        let wasIdle = !isOutstanding && !hasUnsent
+        writing.append(bytes)
+        if wasIdle, peerWindow == 0, !bytes.isEmpty { wantsProbeOfWindow = true }
+        isWriterBlocked = isAboveWriteLimit
+        return !isWriterBlocked
+    }
+
+    var isAboveWriteLimit: Bool {
+        writing.unacknowledgedCount > 262_144 + min(congestionWindow * payloadByteCount, peerWindow)
+    }
+
+    mutating func sendMessage(_ payload: [UInt8]) {
+        controls.append(ControlPacket(header: controlHeader(.message), payload: payload))
+        queuedMessageCount += 1
+    }
+
+    mutating func read() -> [UInt8] {
+        isReadableReported = false
+        let bytes = receiving.read()
+        // The peer learns at once that a window which was nearly used up has opened again.
+        let half = options.receiveWindowByteCount / 2
+        if announcedWindow < half, receiveWindow >= half, destination != nil, closeReason == nil {
+            isAcknowledgementDue = true
+        }
+        return bytes
+    }
+
+    mutating func destroy() {
+        guard closeReason == nil else { return }
+        if destination != nil { controls.append(ControlPacket(header: controlHeader(.destroy))) }
+        close(.destroyed)
+    }
+
+    mutating func close(_ reason: UDXCloseReason) {
+        guard closeReason == nil else { return }
+        closeReason = reason
+        writing.removeAll()
+        packets.removeAll()
+        receiving.discardWaiting()
+        previousBlocks = []
+        timer = .none
+        timerDeadline = .max
+        paceDeadline = .max
+        events.append(.closed(reason))
+    }
+
+    mutating func pollEvent() -> UDXEvent? {
+        guard let event = events.popFirst() else { return nil }
+        if case .message = event { messageEventCount -= 1 }
+        return event
+    }
+
+    /// Delivers end-of-stream once everything before it was delivered and can be acknowledged; closes if both ended.
+    mutating func deliverEndIfReached() {
+        guard let end = remoteEndSequence, !isRemoteEnded, closeReason == nil, destination != nil,
+            end.precedes(receiving.nextSequence)
+        else { return }
+        isRemoteEnded = true
+        receiving.discardWaiting()
+        events.append(.ended)
+        if isEndAcknowledged { close(.finished) }
+    }
+
+    /// A header that carries the current numbers, for packets that consume none.
+    func controlHeader(_ flags: UDXPacketFlags) -> UDXHeader {
+        UDXHeader(
+            flags: flags, streamID: destination?.remoteID ?? 0,
+            window: UInt32(clamping: receiveWindow), sequence: nextSequence,
+            acknowledgement: receiving.nextSequence)
+    }
+}

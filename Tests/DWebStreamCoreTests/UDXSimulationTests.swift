@@ -1,0 +1,163 @@
+import DWebBase
+import Testing
+
+@testable import DWebStreamCore
+
+/// Whole transfers over paths that lose, repeat, reorder, delay and throttle, in virtual time.
+@Suite struct UDXSimulationTests {
+    private static func conditions(_ seed: UInt64) -> PathConditions {
+        var random = SplitMix64(seed: seed)
+        func pick<Value>(_ values: [Value]) -> Value { values[Int(random.next() % UInt64(values.count))] }
+        return PathConditions(
+            latency: pick([100_000, 5_000_000, 20_000_000, 80_000_000]), jitter: pick([0, 1_000_000, 10_000_000]),
+            loss: pick([0, 0, 0.01, 0.05, 0.15]), duplication: pick([0, 0.05, 0.3]),
+            reordering: pick([0, 0.05, 0.3]), reorderDelay: pick([500_000, 15_000_000]),
+            bytesPerSecond: pick([nil, 200_000, 2_000_000, 20_000_000]), queueByteCount: pick([16_000, 100_000]),
+            mtu: pick([1_200, 1_280, 1_400, 1_500]))
+    }
+
+    @Test(arguments: 1...60 as ClosedRange<UInt64>)
+    func everyByteArrivesOnceAndInOrder(seed: UInt64) throws {
+        let network = SimulatedNetwork(seed: seed, conditions: Self.conditions(seed))
+        network.records = false
+        let (a, b) = (network.addNode(), network.addNode())
+        var random = SplitMix64(seed: seed &* 31)
+        func options() -> UDXStreamOptions {
+            var options = UDXStreamOptions()
+            options.congestion = random.next() % 3 == 0 ? .cubic : .bbr
+            options.acknowledgesEveryPacket = random.next() % 3 == 0
+            options.receiveWindowByteCount = random.next() % 2 == 0 ? 4 << 20 : 30_000
+            options.phaseSeed = UInt32(truncatingIfNeeded: random.next())
+            options.initialSequence = 0xffff_ff00
+            options.initialAcknowledgement = 0xffff_ff00
+            return options
+        }
+        let (left, right) = try network.connectPair(options(), options())
+        let forth = testBytes(Int(random.next() % 200_000), seed: seed)
+        let back = testBytes(Int(random.next() % 50_000), seed: seed + 1)
+        try Self.writeInPieces(forth, to: left, &random)
+        try Self.writeInPieces(back, to: right, &random)
+        network.check = {
+            for stream in [left, right] { Self.expectBounds(stream) }
+        }
+        let isDone = network.run(for: .seconds(300)) { left.closeReason != nil && right.closeReason != nil }
+        #expect(isDone)
+        #expect(b.received[2, default: []] == forth)
+        #expect(a.received[1, default: []] == back)
+        #expect(left.closeReason == .finished)
+        #expect(right.closeReason == .finished)
+        // Nothing stays behind: no timers, no streams.
+        network.run(for: .seconds(60))
+        for node in network.nodes {
+            #expect(node.multiplexer.streamCount == 0)
+            #expect(node.multiplexer.nextDeadline == nil)
+        }
+    }
+
+    private static func writeInPieces(
+        _ bytes: [UInt8], to stream: UDXStream, _ random: inout SplitMix64
+    ) throws {
+        var offset = 0
+        while offset < bytes.count {
+            let count = min(bytes.count - offset, 1 + Int(random.next() % 5_000))
+            try stream.write(Array(bytes[offset..<offset + count]))
+            offset += count
+        }
+        try stream.end()
+    }
+
+    private static func expectBounds(_ stream: UDXStream) {
+        let machine = stream.machine.currentStatistics
+        // Losses shrink the window below what is in flight; only a tail loss probe goes beyond what was allowed.
+        #expect(machine.packetsInFlight <= UDXLimits.outstandingPackets)
+        #expect(
+            stream.machine.receiving.waitingByteCount
+                <= stream.machine.options.receiveWindowByteCount + UDXLimits.reorderByteCountBeyondWindow)
+        #expect(stream.machine.packets.bytesInFlight >= 0)
+        #expect(
+            stream.machine.packets.inFlight.count + stream.machine.packets.lost.count
+                + stream.machine.selectivelyAcknowledgedCount
+                == stream.machine.nextSequence.serialDistance(from: stream.machine.remoteAcknowledged)
+                || stream.machine.isClosed)
+    }
+
+    @Test func runsAreReproducible() throws {
+        func run() throws -> [[UInt8]] {
+            let network = SimulatedNetwork(seed: 9, conditions: Self.conditions(14))
+            _ = (network.addNode(), network.addNode())
+            let (left, _) = try network.connectPair()
+            try left.write(testBytes(100_000))
+            network.run(for: .seconds(20)) { left.isFlushed }
+            return network.sent.map(\.bytes)
+        }
+        #expect(try run() == run())
+    }
+
+    @Test(arguments: [CongestionAlgorithm.bbr, .cubic], [0.0, 0.005])
+    func fillsALink(_ algorithm: CongestionAlgorithm, loss: Double) throws {
+        var options = UDXStreamOptions()
+        options.congestion = algorithm
+        let network = SimulatedNetwork(
+            seed: 4,
+            conditions: PathConditions(
+                latency: 10_000_000, loss: loss, bytesPerSecond: 5_000_000, queueByteCount: 150_000))
+        network.records = false
+        let (_, b) = (network.addNode(), network.addNode())
+        let (left, _) = try network.connectPair(options, options)
+        let bytes = testBytes(10_000_000)
+        try left.write(bytes)
+        let start = network.now
+        #expect(network.run(for: .seconds(60)) { left.isFlushed })
+        #expect(b.received[2] == bytes)
+        print("STAT", algorithm, loss, left.statistics, network.lostToQueue)
+        let share = Double(bytes.count) / (Double(network.now - start) / 1e9) / 5_000_000
+        // CUBIC takes losses for congestion.
+        #expect(share > (loss > 0 && algorithm == .cubic ? 0.3 : 0.8), "share \(share)")
+    }
+
+    @Test func idleStreamsCostNothing() throws {
+        let network = SimulatedNetwork()
+        let (a, b) = (network.addNode(), network.addNode())
+        var streams: [UDXStream] = []
+        for id: UInt32 in 1...1_000 {
+            let left = try a.multiplexer.createStream(localID: id)
+            let right = try b.multiplexer.createStream(localID: id)
+            try left.connect(on: a.sockets[0], remoteID: id, address: b.addresses[0])
+            try right.connect(on: b.sockets[0], remoteID: id, address: a.addresses[0])
+            try left.write([1])
+            streams += [left, right]
+        }
+        network.run(for: .seconds(20))
+        #expect(streams.allSatisfy { $0.isFlushed })
+        #expect(a.multiplexer.nextDeadline == nil)
+        #expect(b.multiplexer.nextDeadline == nil)
+        let count = network.sent.count
+        try streams[0].write([2])
+        network.run(for: .seconds(20))
+        #expect(network.sent.count == count + 2)
+        #expect(b.received[1] == [1, 2])
+    }
+
+    @Test func streamsShareATurn() throws {
+        let network = SimulatedNetwork()
+        let (a, b) = (network.addNode(), network.addNode())
+        for id: UInt32 in 1...20 {
+            let left = try a.multiplexer.createStream(localID: id)
+            let right = try b.multiplexer.createStream(localID: id)
+            try left.connect(on: a.sockets[0], remoteID: id, address: b.addresses[0])
+            try right.connect(on: b.sockets[0], remoteID: id, address: a.addresses[0])
+            try left.write(testBytes(100_000, seed: UInt64(id)))
+        }
+        var batches = 0
+        a.multiplexer.transmit(now: MonotonicTime(nanoseconds: network.now), budget: 100) { _, batch in
+            batches += 1
+            #expect(batch.count >= 100 && batch.count < 100 + 64)
+            #expect(Set(batch.entries.map { UDXHeader(batch.bytes, in: $0.range)!.streamID }).count >= 8)
+        }
+        #expect(batches == 1)
+        #expect(a.multiplexer.nextDeadline == .zero)
+        network.run(for: .seconds(20)) { b.received.values.reduce(0) { $0 + $1.count } == 2_000_000 }
+        // The first turn's packets were lost, and came again.
+        for id: UInt32 in 1...20 { #expect(b.received[id] == testBytes(100_000, seed: UInt64(id))) }
+    }
+}
