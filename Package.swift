@@ -65,6 +65,13 @@ let package = Package(
             "DWebSwarm",
             ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", collections]),
         library("DWebNetworker", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDatabase", "DWebStore", "DWebSwarm"]),
+        library("DWebTree", ["DWebBase", "DWebPorts", "DWebDatabase", collections]),
+        library(
+            "DWebDrive",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
+                collections,
+            ]),
         // Ring 4: what people use.
         library(
             "DWeb",
@@ -94,6 +101,19 @@ let package = Package(
             [
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", "DWebSwarm",
                 "DWebSimulation", "DWebPosix", "DWebTestSupport",
+            ]),
+        tests(
+            "DWebTreeTests",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
+                "DWebSimulation", "DWebPosix", "DWebTestSupport",
+            ]),
+        tests(
+            "DWebDriveTests",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
+                "DWebDrive",
+                "DWebSimulation", "DWebPosix", "DWebRocks", "DWebTestSupport",
             ]),
         tests("ScenarioTests", ["DWeb", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),

@@ -1,5 +1,5 @@
 public import DWebBase
-public import DWebPorts
+import DWebPorts
 
 /// One signed append-only log, known to the living network as a Hypercore.
 ///

@@ -1,4 +1,4 @@
-public import DWebPorts
+package import DWebPorts
 
 /// Why an operation on a ``DDatabase`` failed.
 public struct DDatabaseError: Error, Sendable, Equatable, CustomStringConvertible {

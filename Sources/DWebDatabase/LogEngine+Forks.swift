@@ -1,5 +1,6 @@
 import DWebBase
 import DWebLogCore
+import DWebPorts
 
 extension LogEngine {
     /// Takes part of a proof that the log's writer truncated it; nothing changes before it is applied.

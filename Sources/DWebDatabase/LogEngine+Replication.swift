@@ -1,4 +1,4 @@
-package import DWebBase
+import DWebBase
 package import DWebLogCore
 import DWebPorts
 import DequeModule

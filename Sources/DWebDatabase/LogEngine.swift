@@ -20,6 +20,7 @@ package actor LogEngine {
     nonisolated let storage: any KeyValueStore
     nonisolated let durability: Durability
     private nonisolated let life: Mutex<Life>
+    private let onIdle: (@Sendable (LogEngine) -> Void)?
 
     let record: CoreRecord
     let keys: DataKeys
@@ -47,7 +48,6 @@ package actor LogEngine {
         var sessionCount = 0
         var linkCount = 0
         var isClosed = false
-        var onIdle: (@Sendable (LogEngine) -> Void)?
     }
 
     /// What a log is opened from.
@@ -56,7 +56,7 @@ package actor LogEngine {
         package var record: CoreRecord
         /// Its keys.
         package var auth: AuthRecord
-        /// Called, possibly more than once, when the last session and the last peer are gone.
+        /// Called on the loop, possibly more than once, when the last session and the last peer are gone.
         package var onIdle: (@Sendable (LogEngine) -> Void)?
 
         /// A log by its records.
@@ -76,7 +76,8 @@ package actor LogEngine {
         loop = runtime.loop
         self.storage = storage
         self.durability = durability
-        life = Mutex(Life(onIdle: source.onIdle))
+        life = Mutex(Life())
+        onIdle = source.onIdle
         record = source.record
         keys = DataKeys(dataPointer: source.record.dataPointer)
         auth = source.auth
@@ -110,28 +111,59 @@ package actor LogEngine {
     package nonisolated var hasSessions: Bool { life.withLock { $0.sessionCount > 0 } }
 
     /// Counts a session.
-    nonisolated func retainSession() { life.withLock { $0.sessionCount += 1 } }
+    nonisolated func retainSession() {
+        let isFirst = life.withLock { life in
+            life.sessionCount += 1
+            return life.sessionCount == 1
+        }
+        if isFirst { noteUse() }
+    }
 
     /// Uncounts a session; the last one makes the log idle if there is no peer.
     nonisolated func releaseSession() {
-        let notify = life.withLock { life -> (@Sendable (LogEngine) -> Void)? in
+        let isLast = life.withLock { life in
             life.sessionCount -= 1
-            return life.sessionCount == 0 ? life.onIdle : nil
+            return life.sessionCount == 0
         }
-        notify?(self)
+        if isLast { noteUse() }
     }
 
     /// Counts a peer, or the end of one.
-    nonisolated func countLink(_ change: Int) {
-        let notify = life.withLock { life -> (@Sendable (LogEngine) -> Void)? in
+    func countLink(_ change: Int) {
+        let isLast = life.withLock { life in
             life.linkCount += change
-            return life.linkCount == 0 && life.sessionCount == 0 ? life.onIdle : nil
+            return life.linkCount == 0
         }
-        notify?(self)
+        if isLast { noteUse() }
+    }
+
+    /// Tells peers and the store, on the loop, that the log is used or not used any more.
+    private nonisolated func noteUse() {
+        loop.execute { [self] in
+            assumeIsolated { engine in
+                engine.updateActivity()
+                if engine.isIdle, !engine.isClosed { engine.onIdle?(engine) }
+            }
+        }
+    }
+
+    /// Closes the log at once if nobody uses it and nothing is being written; false if that is not so.
+    package func closeIfIdle() -> Bool {
+        guard isIdle, mutations.tryEnter() else { return isClosed }
+        shutDown()
+        mutations.leave()
+        return true
     }
 
     /// Closes the log: everybody who waits gets an error, peers lose their channel. Callable more than once.
     package func close() async {
+        shutDown()
+        // Whoever is inside a mutation finishes it; the storage must not go away below it.
+        await enterMutation()
+        mutations.leave()
+    }
+
+    private func shutDown() {
         let wasClosed = life.withLock { life in
             defer { life.isClosed = true }
             return life.isClosed
@@ -139,9 +171,6 @@ package actor LogEngine {
         guard !wasClosed else { return }
         waits.endEverything(.failed(LogEngine.closedError))
         closeReplication()
-        // Whoever is inside a mutation finishes it; the storage must not go away below it.
-        await enterMutation()
-        mutations.leave()
     }
 
     static let closedError = DDatabaseError(.closed, "The log was closed")

@@ -133,6 +133,11 @@ package actor ReplicationSession {
         outbox.push(.flush)
     }
 
+    /// Ends the connection from outside; ``run()`` returns soon after.
+    package nonisolated func stop() {
+        outbox.push(.fail(DDatabaseError(.closed, "The connection was closed on this side")))
+    }
+
     private func end() async {
         isEnded = true
         timer?.cancel()

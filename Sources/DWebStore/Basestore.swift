@@ -2,7 +2,7 @@ public import DWebBase
 public import DWebCrypto
 public import DWebDatabase
 public import DWebPorts
-public import DWebWireCore
+package import DWebWireCore
 
 /// Many logs under one primary key, known to the living network as a Corestore.
 ///
@@ -117,7 +117,14 @@ public actor Basestore {
     public func replicate(
         over stream: any DuplexStream, isInitiator: Bool, keyPair: KeyPair? = nil
     ) async throws(BasestoreError) {
-        try await engine.replicate(over: stream, isInitiator: isInitiator, keyPair: keyPair)
+        let identity: KeyPair
+        if let keyPair {
+            identity = keyPair
+        } else {
+            var random = SecureRandom(seed: engine.runtime.entropy.seed())
+            identity = random.keyPair()
+        }
+        try await engine.run(.negotiate(isInitiator: isInitiator, keyPair: identity), over: stream)
     }
 
     /// Replicates with the peer at the other end of `stream`, whose handshake was made elsewhere, until it ends.
@@ -125,12 +132,11 @@ public actor Basestore {
     /// - Parameters:
     ///   - stream: The byte stream to the peer, from the first byte after the handshake.
     ///   - handshake: What the handshake gave.
-    ///   - onOpen: Called once with the connection's replication session, before the first log is exchanged.
     /// - Throws: As ``replicate(over:isInitiator:keyPair:)``.
-    public func replicate(
+    package func replicate(
         over stream: any DuplexStream, handshake: HandshakeResult
     ) async throws(BasestoreError) {
-        try await engine.replicate(over: stream, handshake: handshake)
+        try await engine.run(.handshake(handshake), over: stream)
     }
 
     /// The number of connections that the store replicates over.

@@ -1,5 +1,5 @@
-public import DWebDatabase
-public import DWebPorts
+package import DWebDatabase
+package import DWebPorts
 
 /// Why an operation on a ``Basestore`` failed.
 public struct BasestoreError: Error, Sendable, Equatable, CustomStringConvertible {

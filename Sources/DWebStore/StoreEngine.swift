@@ -1,5 +1,5 @@
 package import DWebBase
-package import DWebDatabase
+import DWebDatabase
 import DWebLogCore
 package import DWebPorts
 import Synchronization
@@ -14,21 +14,16 @@ package actor StoreEngine {
     var head: StoreHead
     var logs: [DiscoveryKey: LogEngine] = [:]
     /// Opening and creating logs happens one at a time: it reads, decides and writes across suspensions.
-    var openings = MutationQueue()
+    private var openings = MutationQueue()
     /// Logs that became idle, with the timer that closes them.
     private var idle: [DiscoveryKey: any LoopTimer] = [:]
-    var connections: [UInt64: Connection] = [:]
-    var nextConnection: UInt64 = 0
+    private var connections: [UInt64: ReplicationSession] = [:]
+    private var nextConnection: UInt64 = 0
     private var closing: [CheckedContinuation<Void, Never>] = []
 
     private struct Life {
         var isClosed = false
         var connectionCount = 0
-    }
-
-    /// A connection and how to end it.
-    struct Connection {
-        let session: ReplicationSession
     }
 
     /// How long a log that nobody uses stays open; spec 30 section F.
@@ -49,26 +44,10 @@ package actor StoreEngine {
 
     /// The number of connections.
     package nonisolated var connectionCount: Int { life.withLock { $0.connectionCount } }
-    private nonisolated var isClosed: Bool { life.withLock { $0.isClosed } }
+    nonisolated var isClosed: Bool { life.withLock { $0.isClosed } }
 
     func checkOpen() throws(BasestoreError) {
         guard !isClosed else { throw BasestoreError(.closed, "The store is closed") }
-    }
-
-    // MARK: Logs
-
-    /// Opens or creates a named log; see ``Basestore/database(named:)``.
-    package func database(named name: String, in namespace: Bytes32) async throws(BasestoreError) -> DDatabase {
-        try await inTurn { engine throws(BasestoreError) in
-            DDatabase(engine: try await engine.log(LogAlias(name: name, namespace: namespace)))
-        }
-    }
-
-    /// Opens a log by its key; see ``Basestore/database(key:createIfMissing:)``.
-    package func database(key: PublicKey, createIfMissing: Bool) async throws(BasestoreError) -> DDatabase {
-        try await inTurn { engine throws(BasestoreError) in
-            DDatabase(engine: try await engine.log(key, createIfMissing: createIfMissing))
-        }
     }
 
     /// Runs `body` when nobody else opens or creates logs.
@@ -81,25 +60,85 @@ package actor StoreEngine {
         return try await body(self)
     }
 
+    // MARK: Idle logs
+
     /// Remembers an open log and offers it to all peers.
     func adopt(_ engine: LogEngine) async {
         logs[engine.discoveryKey] = engine
-        for number in connections.keys.sorted() { await connections[number]?.session.attach(engine) }
+        for number in connections.keys.sorted() { await connections[number]?.attach(engine) }
     }
 
-    /// A log may have lost its last user; if it stays so for a while, it is closed.
-    nonisolated func noteIdle(_ engine: LogEngine) {
-        runtime.loop.execute { [weak self] in self?.assumeIsolated { $0.scheduleClosing(engine) } }
+    /// What a log calls when its last user is gone: if that stays so for a while, it is closed.
+    nonisolated var idleHandler: @Sendable (LogEngine) -> Void {
+        { [weak self] engine in self?.assumeIsolated { $0.scheduleClosing(engine) } }
     }
 
     private func scheduleClosing(_ engine: LogEngine) {
         guard logs[engine.discoveryKey] === engine else { return }
-        Task.immediateActivity(engine)
-        guard engine.isIdle else { return }
         idle[engine.discoveryKey]?.cancel()
         idle[engine.discoveryKey] = runtime.loop.schedule(at: runtime.loop.now + StoreEngine.idleTime) {
             [weak self] in
             self?.assumeIsolated { $0.closeIfIdle(engine) }
         }
+    }
+
+    private func closeIfIdle(_ engine: LogEngine) {
+        idle[engine.discoveryKey] = nil
+        guard logs[engine.discoveryKey] === engine, engine.isIdle else { return }
+        if engine.assumeIsolated({ $0.closeIfIdle() }) {
+            logs[engine.discoveryKey] = nil
+        } else {
+            scheduleClosing(engine)
+        }
+    }
+
+    // MARK: Connections
+
+    /// Runs a connection until it ends; see ``Basestore/replicate(over:isInitiator:keyPair:)``.
+    func run(_ setup: ReplicationSession.Setup, over stream: any DuplexStream) async throws(BasestoreError) {
+        try checkOpen()
+        let session = ReplicationSession(
+            stream: stream, setup: setup, source: self, runtime: runtime,
+            options: ReplicationSession.Options(keepAliveInterval: options.keepAliveInterval))
+        let number = nextConnection
+        nextConnection += 1
+        connections[number] = session
+        life.withLock { $0.connectionCount += 1 }
+        let failure: BasestoreError?
+        do throws(DDatabaseError) {
+            try await session.run()
+            failure = nil
+        } catch {
+            failure = BasestoreError(error)
+        }
+        connections[number] = nil
+        life.withLock { $0.connectionCount -= 1 }
+        if connections.isEmpty {
+            for waiter in closing { waiter.resume() }
+            closing = []
+        }
+        if isClosed { throw BasestoreError(.closed, "The store was closed") }
+        if let failure { throw failure }
+    }
+
+    // MARK: Closing
+
+    /// Ends connections, logs and storage. Callable more than once.
+    package func close() async {
+        let wasClosed = life.withLock { life in
+            defer { life.isClosed = true }
+            return life.isClosed
+        }
+        guard !wasClosed else { return }
+        for number in connections.keys.sorted() { connections[number]?.stop() }
+        if !connections.isEmpty { await withCheckedContinuation { closing.append($0) } }
+        for timer in idle.values { timer.cancel() }
+        idle = [:]
+        // A log that is being opened becomes part of the store before it is closed with it.
+        if !openings.tryEnter() { await withCheckedContinuation { openings.enqueue($0) } }
+        for discoveryKey in logs.keys.sorted() { await logs[discoveryKey]?.close() }
+        logs = [:]
+        openings.leave()
+        await storage.close()
     }
 }

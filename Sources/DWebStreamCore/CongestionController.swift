@@ -16,6 +16,8 @@ package struct CongestionContext {
     package var inFlight = 0
     /// Packets delivered since the stream began.
     package var delivered = 0
+    /// Data packets sent since the stream began, again or for the first time.
+    package var sent = 0
     /// When the last packet was found delivered, in nanoseconds.
     package var deliveredTime: Int64 = 0
     /// The smoothed round-trip time in nanoseconds; 0 before the first measurement.

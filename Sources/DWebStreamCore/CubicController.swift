@@ -3,7 +3,7 @@ package final class CubicController: CongestionController {
     private static let multiplicativeDecrease = 0.7
     private static let aggressiveness = 0.4
 
-    package var congestionWindow: Int { Int(window) }
+    package var congestionWindow: Int { recoveryWindow ?? Int(window) }
     package private(set) var pacingRate: Double
     package var marksAppLimited: Bool { false }
 
@@ -14,6 +14,12 @@ package final class CubicController: CongestionController {
     private var plateauSeconds = 0.0
     private var renoWindow = 0.0
 
+    // Proportional rate reduction, RFC 6937: recovery sends in step with what arrives.
+    private var recoveryWindow: Int?
+    private var recoveryFlight = 1
+    private var recoveryDelivered = 0
+    private var sentAtRecovery = 0
+
     /// A controller for a new path.
     package init(payloadByteCount: Int = 1_152) {
         pacingRate = Double(CongestionConstants.initialWindow * payloadByteCount) * 2
@@ -21,6 +27,7 @@ package final class CubicController: CongestionController {
 
     package func acknowledge(_ sample: RateSample, _ context: CongestionContext) {
         defer { updatePacingRate(context) }
+        if recoveryWindow != nil { reduceProportionally(sample.newlyAcknowledged, context) }
         guard sample.newlyAcknowledged > 0, context.phase != .recovery, !sample.isAppLimited else { return }
         let acknowledged = Double(sample.newlyAcknowledged)
         if window < slowStartThreshold {
@@ -40,6 +47,21 @@ package final class CubicController: CongestionController {
             window += 0.01 * acknowledged / window
         }
         window = min(max(window, renoWindow), 1e6)
+    }
+
+    private func reduceProportionally(_ acknowledged: Int, _ context: CongestionContext) {
+        recoveryDelivered += acknowledged
+        let sent = context.sent - sentAtRecovery
+        let target = Int(window)
+        var allowance: Int
+        if context.inFlight > target {
+            allowance = (recoveryDelivered * target + recoveryFlight - 1) / recoveryFlight - sent
+        } else {
+            allowance = min(target - context.inFlight, max(recoveryDelivered - sent, acknowledged) + 1)
+        }
+        // The first packet found lost is sent again at once.
+        if sent == 0 { allowance = max(allowance, 1) }
+        recoveryWindow = context.inFlight + max(0, allowance)
     }
 
     private func beginEpoch(_ context: CongestionContext) -> Int64 {
@@ -72,15 +94,20 @@ package final class CubicController: CongestionController {
     }
 
     package func enterRecovery(_ context: CongestionContext) {
+        recoveryFlight = max(1, context.inFlight, Int(window))
         reduce()
         window = max(slowStartThreshold, Double(CongestionConstants.minimumWindow))
+        recoveryDelivered = 0
+        sentAtRecovery = context.sent
+        recoveryWindow = context.inFlight + 1
     }
 
-    package func leaveRecovery(_ context: CongestionContext) {}
+    package func leaveRecovery(_ context: CongestionContext) { recoveryWindow = nil }
 
     package func retransmissionTimedOut(_ context: CongestionContext) {
         if context.phase != .loss { reduce() }
         window = Double(CongestionConstants.minimumWindow)
+        recoveryWindow = nil
         epochStart = nil
     }
 

@@ -1,3 +1,5 @@
+import DequeModule
+
 /// What arrived: the bytes in order that wait to be read, and the packets that wait for earlier ones.
 struct ReceiveBuffer {
     private struct Slot {
@@ -8,7 +10,7 @@ struct ReceiveBuffer {
     /// The next sequence number expected.
     private(set) var nextSequence: UInt32
     /// Runs of packets that wait, ascending.
-    private(set) var runs: [SACKBlock] = []
+    private(set) var runs: Deque<SACKBlock> = []
     /// What the waiting packets are charged, in bytes.
     private(set) var waitingByteCount = 0
     private var slots: [Slot] = []
@@ -99,8 +101,15 @@ struct ReceiveBuffer {
     }
 
     private mutating func noteArrival(of sequence: UInt32) {
+        // Most arrivals extend the last run; the search only matters after heavy reordering.
         var index = runs.count
-        while index > 0, sequence.precedes(runs[index - 1].start) { index -= 1 }
+        if let last = runs.last, sequence.precedes(last.start) {
+            var lower = 0
+            while lower < index {
+                let middle = (lower + index) / 2
+                if sequence.precedes(runs[middle].start) { index = middle } else { lower = middle + 1 }
+            }
+        }
         // Every run before `index` begins at or before the number.
         let joinsPrevious = index > 0 && runs[index - 1].end == sequence
         let joinsNext = index < runs.count && runs[index].start == sequence &+ 1

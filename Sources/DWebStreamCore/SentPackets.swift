@@ -122,6 +122,11 @@ struct SentPackets {
     /// Empties the list of lost packets, so that it can be built anew.
     mutating func resetLost() { lost = SentPacketList() }
 
+    /// Gives the memory of a long flight back, once nothing is outstanding.
+    mutating func shrinkIfLarge() {
+        if slots.count > 1_024 { removeAll() }
+    }
+
     /// Gives the memory back.
     mutating func removeAll() { self = SentPackets() }
 }

@@ -12,6 +12,8 @@ package enum UDXLimits {
     package static let sackBlocksReadPerPacket = 253
     /// The most sequence numbers that may be outstanding; half of what a receiver keeps.
     package static let outstandingPackets = 32_768
+    /// The most remotes that packets of one stream may be outstanding at.
+    package static let destinations = 16
     /// The most unordered messages that wait to be taken by the application; later ones are lost.
     package static let messageEvents = 1_024
     /// The most unordered messages that wait to be sent; later ones are refused.

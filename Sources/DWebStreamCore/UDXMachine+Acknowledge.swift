@@ -90,7 +90,11 @@ extension UDXMachine {
         remoteAcknowledged = acknowledgement
         if !isOutstanding {
             previousBlocks.removeAll(keepingCapacity: true)
-            if remoteChangeSequence == nil, destinations.count > 1, let destination { destinations = [destination] }
+            packets.shrinkIfLarge()
+            if destinations.count > 1, let destination {
+                destinations = [destination]
+                destinationIndex = 0
+            }
         }
         guard isEndSent, !isOutstanding, !isEndAcknowledged else { return false }
         isEndAcknowledged = true

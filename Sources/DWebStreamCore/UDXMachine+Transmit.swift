@@ -137,7 +137,7 @@ extension UDXMachine {
         packet.streamOffset = payload.streamOffset
         packet.chunkIndex = payload.chunkIndex
         packet.payloadCount = UInt16(payload.count)
-        packet.destination = UInt16(destinations.count - 1)
+        packet.destination = UInt16(destinationIndex)
         if payload.count > 0 { packet.flags.insert(.data) }
         if isEnding, writing.unsentCount == 0 {
             packet.flags.insert(.end)
@@ -177,6 +177,7 @@ extension UDXMachine {
         lastTimeSent = max(now, lastTimeSent + 1)
         packets[sequence].timeSent = lastTimeSent
         packets.appendInFlight(sequence)
+        dataPacketsSent += 1
         let packet = packets[sequence]
         let target = destinations[Int(packet.destination)]
         let header = UDXHeader(

@@ -58,6 +58,7 @@ struct UDXMachine: ~Copyable {
     var remoteAcknowledged: UInt32
     var highestAcknowledged: UInt32
     var destinations: [UDXDestination] = []
+    var destinationIndex = 0
     var peerWindow = 4 << 20
     var windowUpdateSequence: UInt32
     var windowUpdateAcknowledgement: UInt32
@@ -88,6 +89,7 @@ struct UDXMachine: ~Copyable {
     let congestion: any CongestionController
     var congestionWindow: Int
     var rate = DeliveryRate()
+    var dataPacketsSent = 0
     var pacer = Pacer()
     var paceDeadline = Int64.max
     var mtu: PathMTUSearch
@@ -144,12 +146,14 @@ struct UDXMachine: ~Copyable {
         guard destination != nil else { return false }
         if isAcknowledgementDue || !controls.isEmpty { return true }
         guard closeReason == nil else { return false }
+        if keepAliveNanoseconds != nil, timer == .none { return true }
         return isTailLossProbeDue || wantsProbeOfWindow || !packets.lost.isEmpty || hasUnsent
     }
 
     var context: CongestionContext {
         CongestionContext(
-            now: 0, inFlight: packets.inFlight.count, delivered: rate.delivered, deliveredTime: rate.deliveredTime,
+            now: 0, inFlight: packets.inFlight.count, delivered: rate.delivered, sent: dataPacketsSent,
+            deliveredTime: rate.deliveredTime,
             smoothedRoundTripTime: roundTrip.smoothed, payloadByteCount: payloadByteCount,
             isAppLimited: rate.isAppLimited, phase: phase)
     }
@@ -169,15 +173,25 @@ struct UDXMachine: ~Copyable {
     }
 
     mutating func changeRemote(_ destination: UDXDestination) {
+        let isSame = self.destination == destination
         self.destination = destination
-        mtu.reset()
-        if isOutstanding {
-            destinations.append(destination)
-            remoteChangeSequence = nextSequence
-        } else {
+        if !isSame { mtu.reset() }
+        guard isOutstanding else {
             destinations = [destination]
+            destinationIndex = 0
             remoteChangeSequence = nil
             events.append(.remoteChanged)
+            return
+        }
+        remoteChangeSequence = nextSequence
+        if let index = destinations.firstIndex(of: destination) {
+            destinationIndex = index
+        } else if destinations.count < UDXLimits.destinations {
+            destinations.append(destination)
+            destinationIndex = destinations.count - 1
+        } else {
+            // A peer that wanders without acknowledging: what the last stop has not answered goes to the new one.
+            destinations[destinationIndex] = destination
         }
     }
 

@@ -4,6 +4,7 @@ import DWebDHTCore
 import DWebPorts
 import DWebStreamCore
 import DWebWireCore
+import DequeModule
 
 /// What a listening key pair does with those who come, called on the loop.
 struct ListenHandlers {

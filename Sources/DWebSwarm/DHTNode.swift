@@ -100,6 +100,8 @@ public actor DHTNode {
     var bootstrapWaiters: [Promise<Bool>] = []
     var endWaiters: [Promise<Void>] = []
     var eventHandler: ((RPCEvent) -> Void)?
+    /// Called once the sockets are bound and the node runs.
+    var startHandler: (() -> Void)?
 
     /// A node that does nothing until ``run()``.
     public init(runtime: DWebRuntime, configuration: DHTConfiguration = .init()) {
@@ -259,6 +261,7 @@ public actor DHTNode {
         for waiter in startWaiters { waiter.resolve(nil) }
         startWaiters = []
         settle()
+        startHandler?()
     }
 
     func suspendNow() {
@@ -325,6 +328,7 @@ public actor DHTNode {
         for id in listeners.keys.sorted() { listeners[id]?.closeWaiters.forEach { $0.resolve(()) } }
         listeners = [:]
         eventHandler = nil
+        startHandler = nil
         let ended = endWaiters
         endWaiters = []
         for waiter in ended { waiter.resolve(()) }

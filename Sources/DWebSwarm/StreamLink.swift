@@ -34,6 +34,8 @@ final class StreamLink: @unchecked Sendable {
     var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
     /// Called once, on the loop, when the stream is gone.
     var onClose: (() -> Void)?
+    /// Called on the loop when it should be found out soon whether the peer is still there.
+    var onKeepAliveNeeded: (() -> Void)?
 
     init(stream: UDXStream, handshake: HandshakeResult) {
         self.stream = stream

@@ -1,6 +1,6 @@
 public import DWebBase
 public import DWebPorts
-package import DWebStreamCore
+public import DWebStreamCore
 package import DWebWireCore
 
 /// One connection with a peer whose key is proven: an ordered, reliable stream of bytes.

@@ -97,7 +97,7 @@ import Testing
             let hash = DataMessage.Hash(index: 0, nodes: Array(repeating: node, count: count))
             let bytes = LogMessage.data(DataMessage(request: 1, fork: 0, hash: hash)).encoded
             var reader = ByteReader(bytes)
-            #expect((try? LogMessage.decode(type: 3, from: &reader)) != nil == isAllowed)
+            #expect(((try? LogMessage.decode(type: 3, from: &reader)) != nil) == isAllowed)
         }
         let signature = MultiSignature.assemble([
             PartialSignature(

@@ -36,9 +36,9 @@ import Testing
 
     @Test func reject() throws {
         for entry in try file["manifestReject"].arrayValue {
-            #expect(throws: CodecError.self, "\(try entry["note"].stringValue)") {
-                try Manifest(encoded: try entry["encoded"].hexValue)
-            }
+            let note = try entry["note"].stringValue
+            let encoded = try entry["encoded"].hexValue
+            #expect(throws: CodecError.self, "\(note)") { try Manifest(encoded: encoded) }
         }
     }
 

@@ -110,6 +110,30 @@ struct TestReader {
     }
 }
 
+/// Repeats `body` with a source that has nothing loaded at first, loading from `table` what it asks for.
+///
+/// - Returns: The result, and how often `body` ran.
+func withLazyLoading<Result>(
+    from table: NodeTable, _ body: (NodeLookup) throws(ProofError) -> Result
+) throws(ProofError) -> (result: Result, rounds: Int) {
+    var loaded: [UInt64: TreeNode?] = [:]
+    var rounds = 0
+    while true {
+        rounds += 1
+        let known = loaded
+        let lookup = NodeLookup { index throws(ProofError) in
+            guard let node = known[index] else { throw .notLoaded([index]) }
+            return node
+        }
+        do throws(ProofError) {
+            return (try body(lookup), rounds)
+        } catch {
+            guard case .notLoaded(let indices) = error, !indices.isEmpty else { throw error }
+            for index in indices { loaded.updateValue(table.nodes[index], forKey: index) }
+        }
+    }
+}
+
 /// `count` different blocks of a few bytes, block i having `10 + i` bytes.
 func testBlocks(_ count: Int, salt: UInt8 = 0) -> [[UInt8]] {
     (0..<count).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0) &+ salt, count: 10 + $0) }

@@ -29,7 +29,7 @@ import Testing
             for step in try session["steps"].arrayValue {
                 let bytes = try step["data"].hexValue
                 let recorded = try decode(bytes)
-                var log = try source(
+                let log = try source(
                     session, length: try step["sourceLength"].uintValue, signature: recorded.upgrade?.signature)
                 let request = try RequestMessage(
                     id: step["request"]["id"].uintValue, fork: step["request"]["fork"].uintValue,
@@ -42,25 +42,12 @@ import Testing
                 #expect(LogMessage.data(message).encoded == bytes, "\(name)")
 
                 // With nothing loaded, one round names all nodes; loading those is enough unless a seek has to look further.
-                var loaded: [UInt64: TreeNode] = [:]
-                var rounds = 0
-                while true {
-                    rounds += 1
-                    let lazy = NodeLookup { index throws(ProofError) in
-                        guard let node = loaded[index] else { throw .notLoaded([index]) }
-                        return node
-                    }
-                    let producer = ProofProducer(signed: log.signed, prologue: log.verifier.prologue, source: lazy)
-                    do throws(ProofError) {
-                        #expect(try producer.proof(for: request.proof, blockValue: value).block == recorded.block)
-                        break
-                    } catch .notLoaded(let indices) {
-                        #expect(!indices.isEmpty)
-                        for index in indices { loaded[index] = try log.table.node(at: index) }
-                    }
+                let (proof, rounds) = try withLazyLoading(from: log.table) { (source) throws(ProofError) in
+                    try ProofProducer(signed: log.signed, prologue: log.verifier.prologue, source: source)
+                        .proof(for: request.proof, blockValue: value)
                 }
+                #expect(proof.block == recorded.block && proof.upgrade == recorded.upgrade)
                 #expect(rounds <= (request.proof.seek == nil ? 2 : 20))
-                log.signature = nil
             }
         }
     }
@@ -94,7 +81,11 @@ import Testing
                 let newNodes = try result["newNodes"].arrayValue.map { try $0.uintValue }
                 #expect(Set(proof.nodes.map(\.index)) == Set(newNodes), "\(name)")
 
-                try checkLazy(message, reader, proof)
+                // The same when every stored node has to be loaded first.
+                let lazy = try withLazyLoading(from: reader.table) { (source) throws(ProofError) in
+                    try reader.verifier.verify(message, against: reader.tree, source: source)
+                }
+                #expect(lazy.result == proof)
                 reader.apply(proof)
                 let after = step["after"]
                 #expect(reader.tree.length == (try after["length"].uintValue))
@@ -105,23 +96,6 @@ import Testing
 
                 let log = try source(session, length: reader.tree.length, signature: nil)
                 reader.expectConsistent(with: log)
-            }
-        }
-    }
-
-    /// The same result when every stored node has to be loaded first.
-    private func checkLazy(_ message: DataMessage, _ reader: TestReader, _ proof: VerifiedProof) throws {
-        var loaded: [UInt64: TreeNode?] = [:]
-        while true {
-            let lazy = NodeLookup { index throws(ProofError) in
-                guard let node = loaded[index] else { throw .notLoaded([index]) }
-                return node
-            }
-            do throws(ProofError) {
-                #expect(try reader.verifier.verify(message, against: reader.tree, source: lazy) == proof)
-                return
-            } catch .notLoaded(let indices) {
-                for index in indices { loaded.updateValue(try reader.table.node(at: index), forKey: index) }
             }
         }
     }

@@ -56,6 +56,11 @@ import Testing
             seen.insert("auth")
             let record = try AuthRecord(decoding: value)
             #expect(PublicKey(record.key).discoveryKey.bytes32 == record.discoveryKey)
+            if let stored = record.storedManifest {
+                let manifest = try Manifest(stored: stored)
+                #expect(manifest.storedEncoding == stored)
+                #expect(manifest.belongs(to: PublicKey(record.key)))
+            }
             if let pair = record.keyPair, let secret = pair.secretKey, let seed = Bytes32(secret.prefix(32)) {
                 #expect(KeyPair(seed: seed).publicKey.bytes == pair.publicKey)
             }
@@ -71,9 +76,12 @@ import Testing
             return try HintsRecord(decoding: value).encoded
         case .node(_, let index):
             seen.insert("node")
-            let node = try TreeNode(decoding: value)
-            #expect(node.index == index)
-            return node.encoded
+            var reader = ByteReader(value)
+            let node = try TreeNode(from: &reader)
+            #expect(node.index == index && reader.isAtEnd)
+            var writer = ByteWriter()
+            node.encode(into: &writer)
+            return writer.bytes
         case .page:
             seen.insert("page")
             #expect(value.count == 4_096)

@@ -157,6 +157,26 @@ import Testing
         #expect(fixture.stream.remoteAddress == source)
     }
 
+    @Test func wanderingRemotesAreBounded() throws {
+        let fixture = try StreamFixture()
+        try fixture.stream.write(hello)
+        _ = fixture.transmit()
+        for port: UInt16 in 1...100 {
+            try fixture.stream.changeRemote(
+                on: fixture.socket, remoteID: 5, address: StreamFixture.peer.with(port: port))
+        }
+        try fixture.stream.write(hello)
+        _ = fixture.transmit()
+        #expect(fixture.lastDestination?.port == 100)
+        #expect(fixture.stream.machine.destinations.count == UDXLimits.destinations)
+        fixture.receive(fixture.packet([], acknowledgement: 2))
+        #expect(fixture.stream.machine.destinations.count == 1)
+        #expect(fixture.events == [.remoteChanged])
+        try fixture.stream.write(hello)
+        _ = fixture.transmit()
+        #expect(fixture.lastDestination?.port == 100)
+    }
+
     @Test func lateEndIsAnswered() throws {
         let network = SimulatedNetwork()
         let (a, b) = (network.addNode(), network.addNode())

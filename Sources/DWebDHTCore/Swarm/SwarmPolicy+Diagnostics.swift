@@ -1,4 +1,5 @@
 package import DWebBase
+import OrderedCollections
 
 extension SwarmPolicy {
     /// Every peer that is known, by key.
@@ -13,6 +14,20 @@ extension SwarmPolicy {
 
     /// Whether a peer is connected, and why not; nil if it is not known.
     package func status(of key: PublicKey) -> PeerStatus? { peers[key].map { status(of: $0) } }
+
+    /// Open connections.
+    package var openConnectionCount: Int { connections.values.count { $0.isOpen && !$0.isClosing } }
+
+    /// Attempts under way.
+    package var connectingConnectionCount: Int { connectingCount }
+
+    /// The topics that are joined, in order.
+    package var topicStates: [SwarmTopicState] {
+        topics.values.map {
+            SwarmTopicState(
+                topic: $0.topic, roles: $0.activeRoles, isRefreshing: $0.isRefreshing, nextRefresh: $0.nextRefresh)
+        }
+    }
 
     /// The topics under which a peer was found.
     package func topics(of key: PublicKey) -> [Topic] { (peers[key]?.topics ?? []).map { Topic($0) } }
@@ -47,4 +62,16 @@ extension SwarmPolicy {
         if peer.topics.isEmpty { return .onlyKnownFromIncoming }
         return peer.topics.contains { topics[$0] != nil } ? .idle : .topicsLeft
     }
+}
+
+/// What is done for one topic at the moment.
+package struct SwarmTopicState: Equatable, Sendable {
+    /// The topic.
+    package let topic: Bytes32
+    /// The roles of the running or last query.
+    package let roles: SwarmRoles
+    /// Whether a query runs or is about to.
+    package let isRefreshing: Bool
+    /// When the next query is due; nil while one runs.
+    package let nextRefresh: MonotonicTime?
 }

@@ -1,4 +1,5 @@
 package import DWebBase
+import OrderedCollections
 
 /// A caller that waits; spec 30 section G.5, "flush".
 struct PendingFlush: Sendable {

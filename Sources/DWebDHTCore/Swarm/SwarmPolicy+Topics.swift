@@ -1,4 +1,5 @@
 package import DWebBase
+import OrderedCollections
 
 extension SwarmPolicy {
     /// Adds an interest in `topic`; queries at once.

@@ -12,6 +12,7 @@ extension LogReplicator {
         let added = self.head.length..<head.length
         guard !added.isEmpty else { return }
         changeHead(head)
+        pathBlocks?.set(added, present: true)
         store(added)
     }
 
@@ -46,6 +47,7 @@ extension LogReplicator {
     func changeHead(_ newHead: LogHead) {
         guard newHead != head else { return }
         head = newHead
+        restartForks()
         if contiguousLength < head.length { advanceContiguousLength() }
         syncAll()
         resolveUpdates(true)
@@ -55,6 +57,7 @@ extension LogReplicator {
     func applyTruncation(to newHead: LogHead, ancestors: UInt64) {
         let oldLength = head.length
         head = newHead
+        restartForks()
         if ancestors < oldLength {
             removeLocal(ancestors..<oldLength)
             announceDrop(ancestors..<oldLength)
@@ -69,7 +72,6 @@ extension LogReplicator {
     /// Marks blocks as stored that came another way than by verification.
     private func store(_ range: Range<UInt64>) {
         local.set(range, present: true)
-        pathBlocks?.set(range, present: true)
         if range.contains(contiguousLength) { advanceContiguousLength() }
         noteUnannounced(range)
         if !blockTickets.isEmpty {

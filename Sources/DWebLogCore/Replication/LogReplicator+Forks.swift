@@ -42,6 +42,23 @@ extension LogReplicator {
         return true
     }
 
+    /// The log changed: what was compared with it is worthless.
+    func restartForks() {
+        forkGeneration += 1
+        for position in reorganisations.indices {
+            outputs.append(.discardReorganisation(fork: reorganisations[position].fork))
+            reorganisations[position].step = .proof
+        }
+    }
+
+    /// Whether leaf hashes of this fork are of use.
+    func isSearching(_ fork: UInt64) -> Bool {
+        reorganisations.contains { reorganisation in
+            guard reorganisation.fork == fork, case .search = reorganisation.step else { return false }
+            return true
+        }
+    }
+
     private func discardReorganisations(where isDiscarded: (Reorganisation) -> Bool) {
         for reorganisation in reorganisations where isDiscarded(reorganisation) {
             outputs.append(.discardReorganisation(fork: reorganisation.fork))
@@ -120,6 +137,11 @@ extension LogReplicator {
         if !verification.peer.isRemoved { markDirty(verification.peer) }
         guard let position = reorganisations.firstIndex(where: { $0.fork == fork }) else { return }
         reorganisations[position].isBusy = false
+        guard verification.generation == forkGeneration else {
+            outputs.append(.discardReorganisation(fork: fork))
+            reorganisations[position].step = .proof
+            return
+        }
         switch outcome {
         case .searching(let window, let levelCount):
             reorganisations[position].step = .search(window: window, levelCount: levelCount)
@@ -163,8 +185,7 @@ extension LogReplicator {
         precondition(applyingFork == head.fork, "the fork applied is the one that was asked for")
         precondition(ancestors <= min(head.length, self.head.length), "both histories have the common ancestors")
         applyingFork = nil
-        reorganisations.removeAll { $0.fork == head.fork }
-        discardReorganisations { $0.fork < head.fork }
+        discardReorganisations { $0.fork <= head.fork }
         // Nodes around the kept blocks went away with the others.
         pathBlocks = ancestors > 0 ? AvailabilityMap() : nil
         cautiousBlocks.removeAll()

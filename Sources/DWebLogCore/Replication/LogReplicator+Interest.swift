@@ -56,7 +56,10 @@ extension LogReplicator {
         self.now = now
         guard let seek = seeks[ticket] else { return }
         seeks[ticket]!.window = window
-        if seek.window != window { markAllDirty() }
+        guard seek.isParked else { return }
+        seeks[ticket]!.isParked = false
+        if !seek.isInFlight { seekQueue.append(ticket) }
+        markAllDirty()
     }
 
     /// Wants to know whether peers have anything newer. Settled by ``TicketOutcome/updated(_:)``.
@@ -145,9 +148,11 @@ extension LogReplicator {
         }
     }
 
-    /// Lets the owner look at a seek again after nodes arrived.
+    /// Lets the owner look at a seek again after nodes arrived; until it says more nothing is requested.
     func progressSeek(_ ticket: ReplicationTicket) {
-        guard seeks[ticket] != nil else { return }
+        guard let seek = seeks[ticket], !seek.isParked else { return }
+        seeks[ticket]!.isParked = true
+        if !seek.isInFlight { seekQueue.removeAll { $0 == ticket } }
         outputs.append(.seekProgress(ticket))
     }
 
@@ -155,7 +160,7 @@ extension LogReplicator {
     func releaseSeek(_ ticket: ReplicationTicket) {
         guard seeks[ticket]?.isInFlight == true else { return }
         seeks[ticket]!.isInFlight = false
-        seekQueue.append(ticket)
+        if seeks[ticket]?.isParked == false { seekQueue.append(ticket) }
     }
 
     /// Lets the owner look at all seeks again, since the tree changed.

@@ -39,7 +39,8 @@ extension LogReplicator {
             pendingVerificationCount < ReplicationLimits.pendingVerifications
         else { return }
         if let block = data.block, data.upgrade == nil, local.contains(block.index) { return }
-        if let upgrade = data.upgrade, upgrade.start > head.length { return }
+        // One that builds on a push which is still being verified may hold.
+        if let upgrade = data.upgrade, upgrade.start > head.length, pendingVerificationCount == 0 { return }
         verify(data, answering: nil, from: peer, purpose: .push)
     }
 }

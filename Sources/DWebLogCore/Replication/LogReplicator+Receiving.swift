@@ -105,9 +105,11 @@ extension LogReplicator {
             guard data.fork == fork, data.upgrade?.start == 0 else { return refuse(request, from: peer) }
             verify(data, answering: request, from: peer, purpose: .reorganisation(fork: fork))
         case .forkSearch(let fork, let hashedBlock):
-            guard data.fork == fork, data.hash?.index == FlatTree.leaf(hashedBlock) else {
+            guard data.fork == fork, data.hash?.index == FlatTree.leaf(hashedBlock), data.upgrade == nil else {
                 return refuse(request, from: peer)
             }
+            // The collection was begun anew meanwhile.
+            guard isSearching(fork) else { return giveUp(request, at: peer) }
             verify(data, answering: request, from: peer, purpose: .reorganisation(fork: fork))
         }
     }
@@ -179,8 +181,7 @@ extension LogReplicator {
         if let block = data.block, purpose == .answer { verifyingBlocks.insert(block.index) }
         verifications.append(
             Verification(
-                peer: peer, purpose: purpose, request: request, block: data.block?.index,
-                hasUpgrade: data.upgrade != nil))
+                peer: peer, purpose: purpose, request: request, block: data.block?.index, generation: forkGeneration))
         pendingVerificationCount += 1
         outputs.append(.verify(token, from: peer.id, data: data, purpose: purpose))
     }
@@ -196,7 +197,7 @@ extension LogReplicator {
             preconditionFailure("a token is used once")
         }
         verifications[position] = nil
-        while let first = verifications.first, first == nil {
+        while case .some(.none) = verifications.first {
             verifications.removeFirst()
             firstVerification += 1
         }

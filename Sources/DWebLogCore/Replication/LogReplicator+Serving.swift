@@ -30,10 +30,12 @@ extension LogReplicator {
     func receive(_ message: CancelMessage, from peer: ReplicationPeer) {
         guard let serial = peer.servingIDs.removeValue(forKey: message.request) else { return }
         for (offset, serving) in servings.enumerated() {
-            if let serving, serving.serial == serial, serving.peer === peer {
-                outputs.append(.cancelServe(ServingToken(firstServing + UInt64(offset))))
-                return
-            }
+            guard let serving, serving.serial == serial, serving.peer === peer else { continue }
+            let token = ServingToken(firstServing + UInt64(offset))
+            outputs.append(.cancelServe(token))
+            _ = takeServing(token)
+            serveQueued(peer)
+            return
         }
     }
 
@@ -85,22 +87,26 @@ extension LogReplicator {
 
     // MARK: Answers
 
-    /// The answer to a request was produced, or not. What was cancelled meanwhile is dropped.
-    package func served(_ token: ServingToken, _ outcome: ServingOutcome, now: MonotonicTime) {
-        self.now = now
-        precondition(
-            token.number >= firstServing && token.number < firstServing + UInt64(servings.count),
-            "a token comes from a serve output and is used once")
+    /// Takes a request back from the owner; nil if it was answered or cancelled before.
+    private func takeServing(_ token: ServingToken) -> Serving? {
+        precondition(token.number < firstServing + UInt64(servings.count), "a token comes from a serve output")
+        guard token.number >= firstServing else { return nil }
         let position = Int(token.number - firstServing)
-        guard let serving = servings[position] else { preconditionFailure("a token is used once") }
+        guard let serving = servings[position] else { return nil }
         servings[position] = nil
-        while let first = servings.first, first == nil {
+        while case .some(.none) = servings.first {
             servings.removeFirst()
             firstServing += 1
         }
+        serving.peer.concurrentServes -= 1
+        return serving
+    }
+
+    /// The answer to a request was produced, or not. What was cancelled meanwhile is dropped.
+    package func served(_ token: ServingToken, _ outcome: ServingOutcome, now: MonotonicTime) {
+        self.now = now
+        guard let serving = takeServing(token), !serving.peer.isRemoved else { return }
         let peer = serving.peer
-        peer.concurrentServes -= 1
-        guard !peer.isRemoved else { return }
         switch serving.kind {
         case .proof, .manifestOnly: answer(serving, outcome)
         case .conflictProof:

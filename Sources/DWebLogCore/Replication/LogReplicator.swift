@@ -97,6 +97,8 @@ package final class LogReplicator {
 
     var reorganisations: [Reorganisation] = []
     var applyingFork: UInt64?
+    /// Counts up whenever what was collected for forks became worthless.
+    var forkGeneration: UInt64 = 0
 
     enum TicketKind {
         case block(UInt64)
@@ -118,7 +120,8 @@ package final class LogReplicator {
         let request: PendingRequest?
         /// The block it contains.
         let block: UInt64?
-        let hasUpgrade: Bool
+        /// Which try of collecting a fork it belongs to.
+        let generation: UInt64
     }
 
     /// A request in the owner's hands.
@@ -225,5 +228,18 @@ package final class LogReplicator {
             peer.scanEpoch += 1
             markDirty(peer)
         }
+    }
+}
+
+extension LogReplicator {
+    /// Whether nothing is on its way: no request unanswered, nothing being served or verified.
+    package var isQuiet: Bool {
+        unansweredCount == 0 && pendingVerificationCount == 0 && verifications.isEmpty && servings.isEmpty
+            && inFlight.isEmpty && inFlightTwice.isEmpty && inFlightThrice.isEmpty && verifyingBlocks.isEmpty
+            && !isUpgradeInFlight && !isManifestInFlight && reorganisations.isEmpty && applyingFork == nil
+            && peers.values.allSatisfy {
+                $0.inFlight.isEmpty && $0.held.isEmpty && $0.heldCount == 0 && $0.requests.count == 0
+                    && $0.concurrentServes == 0
+            }
     }
 }

@@ -21,6 +21,8 @@ struct SeekInterest {
     var window: Range<UInt64>
     /// Whether a request for it is unanswered or being verified.
     var isInFlight = false
+    /// Whether the owner was asked to look again and has not said more yet.
+    var isParked = false
 }
 
 /// Ranges in a list that can be walked from any position, with constant-time removal.

@@ -245,8 +245,10 @@ import Testing
         let client = network.addPeer(2, .random)
         let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
         try expectConnected(network, client, id, server, within: .seconds(60))
+        let ports = Set(punches(network, from: client).map(\.from.port))
+        #expect(ports.count > 200)
         // Birthday sockets are many, but never more than the limit.
-        #expect(client.releasedSockets.count < HyperLimits.birthdaySocketCount + 4)
+        #expect(client.releasedSockets.count < HyperLimits.birthdaySocketCount)
         network.run(for: .seconds(15))
         #expect(client.addresses.count == 3)
     }
@@ -258,6 +260,64 @@ import Testing
         let client = network.addPeer(2, .consistent)
         let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
         try expectConnected(network, client, id, server, within: .seconds(60))
+        let targets = Set(punches(network, from: client).map(\.to))
+        #expect(targets.count > 10)
+        #expect(targets.allSatisfy { $0.hasSameHost(as: server.translator!.publicHost) && $0.port >= 1000 })
+    }
+
+    /// Without the one-byte packets there is no connection: nothing else opened the way.
+    @Test(arguments: [
+        (HyperTestNetwork.Translator.Mapping.consistent, HyperTestNetwork.Translator.Mapping.consistent, 10.0),
+        (.consistent, .random, 35.0), (.random, .consistent, 35.0),
+    ])
+    func punchingEndsWithoutPackets(
+        server mapping: HyperTestNetwork.Translator.Mapping, client other: HyperTestNetwork.Translator.Mapping,
+        seconds: Double
+    ) throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 20)
+        let server = network.addPeer(1, mapping)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, other)
+        network.drops = { $2.count == 1 }
+        let start = network.now
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        network.run(for: .seconds(90), until: { client.failures[id] != nil })
+        #expect(client.failures[id] == .holepunchAborted)
+        #expect(abs((network.now - start).seconds - seconds) < 3)
+        network.run(for: .seconds(60))
+        #expect(server.failures.count == 1)
+        #expect(client.addresses.count == 2)
+        #expect(server.addresses.count == 2)
+        let sent = punches(network, from: client)
+        #expect(sent.count <= HyperLimits.randomPunchPacketCount + HyperLimits.birthdaySocketCount + 4)
+    }
+
+    /// A random punch is expensive for the network: a second one has to wait for its turn.
+    @Test func randomPunchesAreRationed() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 21)
+        let server = network.addPeer(1, .consistent)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, .random)
+        network.drops = { $2.count == 1 }
+        let first = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        network.run(for: .seconds(5))
+        let second = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        network.run(for: .seconds(10))
+        #expect(client.failures[second] == .holepunchAborted)
+        #expect(client.failures[first] == nil)
+        network.run(for: .seconds(60))
+        #expect(client.failures[first] == .holepunchAborted)
+        network.drops = { _, _, _ in false }
+        let third = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        try expectConnected(network, client, third, server, within: .seconds(60))
+    }
+
+    private func punches(
+        _ network: HyperTestNetwork, from member: HyperTestNetwork.Member
+    ) -> [(from: SocketAddress, to: SocketAddress, bytes: [UInt8], timeToLive: UInt8)] {
+        network.sent.filter { packet in
+            packet.bytes.count == 1 && member.translator.map { packet.from.hasSameHost(as: $0.publicHost) } == true
+        }
     }
 
     @Test func twoRandomFirewallsAreGivenUpBeforePunching() throws {

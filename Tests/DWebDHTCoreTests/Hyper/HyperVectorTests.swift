@@ -21,7 +21,9 @@ import Testing
                 let decoded = try Message(decoding: data)
                 #expect(decoded == expected, comment)
                 if isCanonical { #expect(Hex.encode(expected.encoded) == Hex.encode(data), comment) }
-                #expect(try Message(decoding: data + [0xff, 0xff]) == decoded || type == "lookupRawReply", comment)
+                // Where the last field may be missing, what follows is read as that field.
+                guard type != "lookupRawReply" else { return }
+                #expect(try Message(decoding: data + [0xff, 0xff]) == decoded, comment)
             }
             let value = item["decoded"]
             switch type {
