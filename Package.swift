@@ -64,7 +64,12 @@ let package = Package(
         library(
             "DWebSwarm",
             ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", collections]),
-        library("DWebNetworker", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDatabase", "DWebStore", "DWebSwarm"]),
+        library(
+            "DWebNetworker",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebWireCore", "DWebDatabase", "DWebStore", "DWebSwarm",
+                collections,
+            ]),
         library("DWebTree", ["DWebBase", "DWebPorts", "DWebDatabase", collections]),
         library(
             "DWebDrive",

@@ -44,6 +44,8 @@ public enum ZBase32 {
                 bytes.append(UInt8(buffer >> bitCount & 0xff))
             }
         }
+        // A whole character that no byte needed becomes one more byte; fewer spare bits are ignored.
+        if bitCount >= 5 { bytes.append(UInt8(buffer << (8 - bitCount) & 0xff)) }
         return bytes
     }
 

@@ -213,7 +213,6 @@ extension LogEngine {
     func update(upTo duration: Duration) async throws(DDatabaseError) -> Bool {
         try checkAlive()
         let (length, fork) = (tree.length, tree.fork)
-        guard published.peerCount > 0 else { return false }
         switch await wait(for: .update, deadline: loop.now + duration) {
         case .failed(let error): throw error
         case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")

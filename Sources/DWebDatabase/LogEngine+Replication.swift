@@ -20,13 +20,15 @@ extension LogEngine {
         countLink(1)
         replication.machine.setActive(hasSessions, now: loop.now)
         replication.machine.addPeer(id, transport: transport, now: loop.now)
-        published.setPeerCount(replication.links.count)
         drainOutputs()
         return id
     }
 
     /// Says that the peer's open arrived with the right capability.
     package func peerOpened(_ id: ReplicationPeerID, supportsSeeks: Bool) async {
+        guard replication.links[id] != nil else { return }
+        replication.opened.insert(id)
+        published.setPeerCount(replication.opened.count)
         replication.machine.peerOpened(id, supportsSeeks: supportsSeeks, now: loop.now)
         drainOutputs()
         await settle()
@@ -87,19 +89,26 @@ extension LogEngine {
     private func forget(_ id: ReplicationPeerID) {
         guard replication.links.removeValue(forKey: id) != nil else { return }
         replication.suspects.removeValue(forKey: id)?.cancel()
-        published.setPeerCount(replication.links.count)
+        replication.opened.remove(id)
+        published.setPeerCount(replication.opened.count)
         countLink(-1)
     }
 
-    /// Closes every channel.
-    func closeReplication() {
-        replication.timer?.cancel()
-        replication.timer = nil
+    /// Closes the log's channel on every connection; the connections and the log stay.
+    package func closeChannels() {
         for (id, link) in replication.links {
             link.outbox.push(.closeChannel(link.channel))
             replication.machine.removePeer(id, now: loop.now)
         }
         for id in Array(replication.links.keys) { forget(id) }
+        drainOutputs()
+    }
+
+    /// Ends replication for good.
+    func closeReplication() {
+        closeChannels()
+        replication.timer?.cancel()
+        replication.timer = nil
         replication.work.removeAll()
     }
 
@@ -162,6 +171,7 @@ extension LogEngine {
 
     /// Does what the machine wants, except for what needs storage, which becomes work.
     func drainOutputs() {
+        let uploadedBlockCount = statistics.uploadedBlockCount
         while let output = replication.machine.pollOutput() {
             switch output {
             case .send(let id, let message): send(message, to: id)
@@ -186,6 +196,7 @@ extension LogEngine {
             case .event(let event): handle(event)
             }
         }
+        if statistics.uploadedBlockCount != uploadedBlockCount { published.setStatistics(statistics) }
         scheduleTimer()
     }
 

@@ -1,10 +1,10 @@
 import DWebBase
-import DWebLogCore
+package import DWebLogCore
 import DWebPorts
 
 extension LogEngine {
     /// Produces the answer to a peer's request.
-    func answer(_ request: RequestMessage, _ kind: ServingKind) async -> ServingOutcome {
+    package func answer(_ request: RequestMessage, _ kind: ServingKind) async -> ServingOutcome {
         switch kind {
         case .manifestOnly:
             return .data(DataMessage(request: request.id, fork: tree.fork, manifest: offeredManifest))

@@ -25,6 +25,8 @@ struct LogReplication {
     let machine: LogReplicator
     /// The peers whose channel exists, in the order they came.
     var links: OrderedDictionary<ReplicationPeerID, PeerLink> = [:]
+    /// Those of them that have proven to know the log's key.
+    var opened: Set<ReplicationPeerID> = []
     /// Serving and verifying that waits for its turn, in order.
     var work: Deque<ReplicationOutput> = []
     var isWorking = false

@@ -30,6 +30,8 @@ package final class CubicController: CongestionController {
         if recoveryWindow != nil { reduceProportionally(sample.newlyAcknowledged, context) }
         guard sample.newlyAcknowledged > 0, context.phase != .recovery, !sample.isAppLimited else { return }
         let acknowledged = Double(sample.newlyAcknowledged)
+        // A window that something else keeps from being used says nothing about the path.
+        guard Double(context.inFlight) + acknowledged >= window / 2 else { return }
         if window < slowStartThreshold {
             window = min(window + acknowledged, max(slowStartThreshold, window))
             return

@@ -118,13 +118,16 @@ extension UDXMachine {
         var current: [SACKBlock] = []
         let count = header.sackBlockCount(rest: rest)
         current.reserveCapacity(count)
+        let outstanding = nextSequence.serialDistance(from: remoteAcknowledged)
+        var visited = 0
         for index in 0..<count {
             let block = SACKBlock(bytes, at: extensionStart + index * SACKBlock.byteCount)
-            // Valid blocks lie within what is outstanding, which also bounds the work; spec 10 section 12.
+            // Valid blocks lie within what is outstanding; spec 10 section 12. They ascend, so that the work for a whole
+            // packet is bounded by that too.
             let start = block.start.serialDistance(from: remoteAcknowledged)
             let end = block.end.serialDistance(from: remoteAcknowledged)
-            let outstanding = nextSequence.serialDistance(from: remoteAcknowledged)
-            guard start >= 0, start < end, end <= outstanding else { continue }
+            guard start >= visited, start < end, end <= outstanding else { continue }
+            visited = end
             var first = block.start
             while seenIndex < seen.count,
                 seen[seenIndex].end.serialDistance(from: remoteAcknowledged) < start

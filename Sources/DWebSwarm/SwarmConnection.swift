@@ -61,6 +61,9 @@ public final class SwarmConnection: DuplexStream {
     /// asked for.
     public func closed() async -> PortError? { await node.closed(link) }
 
+    /// Whether the connection is closed, or about to report that it is.
+    public var isClosed: Bool { link.isClosed }
+
     /// The peer's address as packets are sent to it; nil once closed before it was known.
     public var remoteAddress: SocketAddress? { get async { await node.remoteAddress(of: link) } }
 

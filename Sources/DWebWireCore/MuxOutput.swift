@@ -6,6 +6,8 @@ import DWebBase
 struct MuxOutput {
     // A batch is sent early once it has this size; spec 30 section B.4.
     static let earlyBatchByteCount = 8 << 20
+    // An item below this size always fits in a frame together with a batch that is not sent early.
+    private static let smallByteCount = 4 << 20
 
     private var bytes: [UInt8] = []
     private var ranges: [Range<Int>] = []
@@ -66,6 +68,29 @@ struct MuxOutput {
         return true
     }
 
+    /// Writes one message of `channel` with `payload`; false, and nothing is written, if it is too long.
+    mutating func append(channel: Int, type: UInt64, payload: [UInt8]) -> Bool {
+        let itemByteCount = ByteWriter.byteCount(ofUInt: type) + payload.count
+        // What is large takes the way that checks sizes.
+        guard itemByteCount < MuxOutput.smallByteCount else {
+            return append(channel: channel, type: type, payloadByteCount: payload.count) { $0.writeBytes(payload) }
+        }
+        if isBatching {
+            if bytes.count - batchStart >= MuxOutput.earlyBatchByteCount { closeBatch() }
+            writeItemHeader(channel: channel)
+            writeUInt(UInt64(itemByteCount))
+            writeUInt(type)
+            bytes.append(contentsOf: payload)
+        } else {
+            let start = bytes.count
+            writeUInt(UInt64(channel))
+            writeUInt(type)
+            bytes.append(contentsOf: payload)
+            ranges.append(start..<bytes.count)
+        }
+        return true
+    }
+
     private mutating func appendItem(
         channel: Int, type: UInt64, payloadByteCount: Int, _ encode: (inout ByteWriter) -> Void
     ) -> Bool {
@@ -89,12 +114,10 @@ struct MuxOutput {
     private mutating func writeItemHeader(channel: Int) {
         guard channel != batchChannel else { return }
         let isFirst = batchChannel == nil
-        write { writer in
-            // A batch is a message of control channel 0, type 0; an item of length 0 switches the channel.
-            if isFirst { writer.writeUInt(0) }
-            writer.writeUInt(0)
-            writer.writeUInt(channel)
-        }
+        // A batch is a message of control channel 0, type 0; an item of length 0 switches the channel.
+        if isFirst { bytes.append(0) }
+        bytes.append(0)
+        writeUInt(UInt64(channel))
         batchChannel = channel
     }
 
@@ -123,6 +146,14 @@ struct MuxOutput {
         if bytes.count > batchStart { ranges.append(batchStart..<bytes.count) }
         batchStart = bytes.count
         batchChannel = nil
+    }
+
+    private mutating func writeUInt(_ value: UInt64) {
+        if value <= 0xfc {
+            bytes.append(UInt8(value))
+        } else {
+            write { $0.writeUInt(value) }
+        }
     }
 
     private mutating func write(_ body: (inout ByteWriter) -> Void) {

@@ -5,7 +5,7 @@ extension ProtocolMux {
     /// Takes messages of the stream, in order; they are decoded as events are polled.
     package func receive(_ batch: MessageBatch) {
         guard error == nil, !isEnding, !batch.isEmpty else { return }
-        inbox.append(batch)
+        input.append(batch)
     }
 
     /// Takes one message of the stream.
@@ -24,10 +24,8 @@ extension ProtocolMux {
         while true {
             if let event = events.popFirst() { return event }
             do {
-                if error == nil, !batches.isEmpty {
-                    if let event = try nextBatchItem() { return event }
-                } else if error == nil, let message = nextMessage() {
-                    if let event = try decode(message) { return event }
+                if error == nil, let item = try input.next() {
+                    if let event = try handle(item) { return event }
                 } else if isEnding, !isEnded {
                     end()
                 } else {
@@ -35,8 +33,7 @@ extension ProtocolMux {
                 }
             } catch {
                 self.error = error
-                inbox = []
-                batches = []
+                input.removeAll()
                 throw error
             }
         }
@@ -58,62 +55,33 @@ extension ProtocolMux {
         discardOutput()
     }
 
-    private func nextMessage() -> MessageSlice? {
-        guard let batch = inbox.first else { return nil }
-        let message = batch[inboxIndex]
-        inboxIndex += 1
-        if inboxIndex == batch.count {
-            inbox.removeFirst()
-            inboxIndex = 0
-        }
-        return message
-    }
-
-    private func decode(_ message: MessageSlice) throws(ProtocolMuxError) -> Event? {
-        guard message.byteCount > 0 else { return nil }
-        var reader = message.reader
-        let channel = try ProtocolMux.uint(&reader)
-        return try dispatch(channel, &reader)
-    }
-
-    private func nextBatchItem() throws(ProtocolMuxError) -> Event? {
-        let top = batches.count - 1
-        guard !batches[top].reader.isAtEnd else {
-            if batches.removeLast().collectsReplies { uncork() }
-            return nil
-        }
-        let byteCount = try ProtocolMux.uint(&batches[top].reader)
-        guard byteCount > 0 else {
-            batches[top].channel = try ProtocolMux.uint(&batches[top].reader)
-            return nil
-        }
-        guard byteCount <= UInt64(batches[top].reader.remaining) else { throw .malformed(.outOfBounds) }
-        if !batches[top].collectsReplies, byteCount < UInt64(batches[top].reader.remaining) {
-            batches[top].collectsReplies = true
+    private func handle(_ item: MuxInput.Item) throws(ProtocolMuxError) -> Event? {
+        switch item {
+        case .message(let remoteID, let type, let payload):
+            return try dispatch(remoteID, type, payload)
+        case .repliesBegin:
             cork()
+        case .repliesEnd:
+            uncork()
         }
-        let start = batches[top].reader.position
-        let end = start + Int(byteCount)
-        var item = ByteReader(batches[top].reader.source, range: start..<end)
-        batches[top].reader = ByteReader(batches[top].reader.source, range: end..<batches[top].reader.end)
-        return try dispatch(batches[top].channel, &item)
+        return nil
     }
 
-    private func dispatch(_ remoteID: UInt64, _ reader: inout ByteReader) throws(ProtocolMuxError) -> Event? {
-        let type = try ProtocolMux.uint(&reader)
+    private func dispatch(
+        _ remoteID: UInt64, _ type: UInt64, _ payload: MessageSlice
+    ) throws(ProtocolMuxError) -> Event? {
         guard remoteID > 0 else {
-            try handleControl(type, &reader)
+            try handleControl(type, payload)
             return nil
         }
         // A channel that is not known may be one that was just closed.
         guard remoteID <= UInt64(remotes.count) else { return nil }
         let slot = remotes[Int(remoteID) - 1]
         if slot > 0 {
-            let channel = ChannelID(slot: slot, generation: locals[slot - 1].generation)
-            let payload = MessageSlice(reader.source, range: reader.position..<reader.end)
-            return .message(channel, type: type, payload: payload)
+            return .message(
+                ChannelID(slot: slot, generation: locals[slot - 1].generation), type: type, payload: payload)
         }
-        if slot == ProtocolMux.queuedSlot { try buffer(Int(remoteID), type, reader.readRest()) }
+        if slot == ProtocolMux.queuedSlot { try buffer(Int(remoteID), type, Array(payload.source[payload.range])) }
         return nil
     }
 
@@ -126,15 +94,13 @@ extension ProtocolMux {
         opens[remoteID]!.messages.append(Buffered(type: type, payload: MessageSlice(payload)))
     }
 
-    private func handleControl(_ type: UInt64, _ reader: inout ByteReader) throws(ProtocolMuxError) {
+    private func handleControl(_ type: UInt64, _ payload: MessageSlice) throws(ProtocolMuxError) {
+        var reader = payload.reader
         switch type {
-        case Control.batch:
-            guard batches.count < Limits.batchDepth else { throw .batchTooDeep }
-            let channel = try ProtocolMux.uint(&reader)
-            batches.append(BatchCursor(reader: reader, channel: channel))
         case Control.open: try handleOpen(&reader)
         case Control.reject: try handleReject(try ProtocolMux.uint(&reader))
         case Control.close: handleClose(try ProtocolMux.uint(&reader))
+        // Batches do not come here; what is not known is ignored.
         default: break
         }
     }

@@ -2,7 +2,7 @@ package import DWebBase
 import DequeModule
 
 // Map: this file has the life of channels as this side drives it, and sending; `ProtocolMux+Receiving.swift` what the
-// peer drives; `MuxOutput.swift` the encoding of what leaves; `ProtocolMuxTypes.swift` the values at the border.
+// peer drives; `MuxInput.swift` the decoding of what arrives and `MuxOutput.swift` the encoding of what leaves; `ProtocolMuxTypes.swift` the values at the border.
 
 /// Many channels over one stream of messages (Protomux); spec 30 section B.
 ///
@@ -13,7 +13,7 @@ package final class ProtocolMux {
     /// Named limits of what a peer can make a multiplexer hold.
     package enum Limits {
         /// The most channels that either side can have at a time.
-        package static let channelCount = 65536
+        package static let channelCount = 32768
         /// The most opens of the peer that wait for an answer; more are rejected.
         package static let queuedOpenCount = 16384
         /// The most bytes of names and handshakes in opens that wait; more are rejected.
@@ -84,13 +84,6 @@ package final class ProtocolMux {
         var isClosed = false
     }
 
-    /// A batch whose items are being handed out.
-    struct BatchCursor {
-        var reader: ByteReader
-        var channel: UInt64
-        var collectsReplies = false
-    }
-
     // What the peer's ids stand for: a local id, or one of these.
     static let emptySlot = 0
     static let queuedSlot = -1
@@ -104,10 +97,7 @@ package final class ProtocolMux {
     var entryIndices: [ChannelIdentity: Int] = [:]
     var nextEntry = 0
     var events: Deque<Event> = []
-    // Messages that were not decoded yet; of the first batch those before the index are done.
-    var inbox: Deque<MessageBatch> = []
-    var inboxIndex = 0
-    var batches: [BatchCursor] = []
+    var input = MuxInput()
     var isEnding = false
     var isEnded = false
     var error: ProtocolMuxError?
@@ -205,7 +195,8 @@ package final class ProtocolMux {
     ///
     /// - Throws: `messageTooLong` if it does not fit in a frame.
     package func send(_ channel: ChannelID, type: UInt64, payload: [UInt8]) throws(ChannelError) {
-        try send(channel, type: type, payloadByteCount: payload.count) { $0.writeBytes(payload) }
+        guard isCurrent(channel) else { return }
+        guard output.append(channel: channel.slot, type: type, payload: payload) else { throw .messageTooLong }
     }
 
     /// Sends a message whose payload `encode` appends, directly to where it leaves from.

@@ -3,9 +3,11 @@ import DWebTestSupport
 import Testing
 
 @Suite struct EncodingVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("encoding.json") }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("encoding.json") }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func valuesEncodeAndDecode() throws {
         for item in try vectors["cases"].arrayValue {
@@ -83,9 +85,11 @@ import Testing
 }
 
 @Suite struct OrderedKeyVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("encoding.json")["index"] }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("encoding.json")["index"] }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func componentsEncodeAndDecode() throws {
         for item in try vectors["cases"].arrayValue {

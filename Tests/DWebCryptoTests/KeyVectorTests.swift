@@ -4,9 +4,11 @@ import DWebTestSupport
 import Testing
 
 @Suite struct KeyVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("crypto.json") }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("crypto.json") }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func keyPairs() throws {
         for item in try vectors["keyPair"].arrayValue {
@@ -126,9 +128,11 @@ import Testing
 }
 
 @Suite struct NoisePrimitiveVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("noise.json") }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("noise.json") }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func sharedSecrets() throws {
         for item in try vectors["dh"].arrayValue {

@@ -6,7 +6,7 @@ import Testing
 @Suite struct LogMessageVectorTests {
     let file: JSONValue
 
-    init() throws { file = try VectorFile.json("replication.json") }
+    init() throws { file = try LogVectors.replication.get() }
 
     private static let types: [String: UInt64] = [
         "sync": 0, "request": 1, "cancel": 2, "data": 3, "noData": 4, "want": 5, "unwant": 6, "bitfield": 7, "range": 8,

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ManifestVectorTests {
     let file: JSONValue
 
-    init() throws { file = try VectorFile.json("crypto.json") }
+    init() throws { file = try LogVectors.crypto.get() }
 
     @Test func encodingAndKey() throws {
         for entry in try file["manifest"].arrayValue {

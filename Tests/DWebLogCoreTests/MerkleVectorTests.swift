@@ -7,7 +7,7 @@ import Testing
 @Suite struct MerkleVectorTests {
     let file: JSONValue
 
-    init() throws { file = try VectorFile.json("merkle.json") }
+    init() throws { file = try LogVectors.merkle.get() }
 
     @Test func flatTree() throws {
         for entry in try file["flatTree"].arrayValue {

@@ -22,7 +22,8 @@ import Testing
         Row(request: .init(block: .init(index: 9, nodes: 1)), path: [16]),
         Row(request: .init(hash: .init(index: 4, nodes: 2)), path: [4, 6, 1]),
         Row(request: .init(hash: .init(index: 3, nodes: 1)), path: [3, 11]),
-        Row(request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 50)), path: [0, 2, 5], seek: [8, 10, 13]),
+        Row(
+            request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 50)), path: [0, 2, 5], seek: [8, 10, 13]),
         Row(request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 10)), path: [0, 2, 5, 11]),
         Row(request: .init(upgrade: .init(start: 0, length: 11)), upgrade: [7, 17, 20]),
         Row(request: .init(upgrade: .init(start: 0, length: 5)), upgrade: [3, 8], additional: [10, 13, 17, 20]),
@@ -207,8 +208,9 @@ import Testing
                 #expect(starts[Int(index)] + offset == bytes)
                 if offset > 0 { #expect(bytes < starts[Int(index) + 1]) }
             }
-            #expect(try log.tree.seek(bytes: starts[37], padding: padding, source: log.table)
-                == .found(blockIndex: 37, byteOffset: 0))
+            #expect(
+                try log.tree.seek(bytes: starts[37], padding: padding, source: log.table)
+                    == .found(blockIndex: 37, byteOffset: 0))
             #expect(try log.tree.seek(bytes: starts[37] + 1, padding: padding, source: log.table) == .beyondEnd)
         }
     }
@@ -410,7 +412,8 @@ import Testing
             var message = DataMessage(request: 1, fork: 0)
             if Bool.random(using: &random) {
                 let index = number()
-                message.block = .init(index: index, value: [1], nodes: round % 3 == 0 ? ladder(from: 2 * index) : nodes())
+                message.block = .init(
+                    index: index, value: [1], nodes: round % 3 == 0 ? ladder(from: 2 * index) : nodes())
             } else if Bool.random(using: &random) {
                 let index = number()
                 message.hash = .init(

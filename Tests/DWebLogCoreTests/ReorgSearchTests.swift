@@ -24,7 +24,9 @@ import Testing
     }
 
     /// Answers the search's requests until it ends; returns how many there were.
-    func run(_ search: inout ReorgSearch, _ log: TestLog, _ reader: TestReader, _ random: inout SecureRandom) throws -> Int {
+    func run(_ search: inout ReorgSearch, _ log: TestLog, _ reader: TestReader, _ random: inout SecureRandom) throws
+        -> Int
+    {
         var requests = 0
         while let (blocks, levels) = search.wanted {
             let block = UInt64.random(in: blocks.clamped(to: 0..<log.tree.length), using: &random)

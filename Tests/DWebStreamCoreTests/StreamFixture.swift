@@ -46,7 +46,8 @@ final class StreamFixture {
 
     /// Gives a datagram to the multiplexer; false if it was a plain datagram.
     @discardableResult
-    func receive(_ bytes: [UInt8], on arrival: SocketID? = nil, from source: SocketAddress = StreamFixture.peer) -> Bool {
+    func receive(_ bytes: [UInt8], on arrival: SocketID? = nil, from source: SocketAddress = StreamFixture.peer) -> Bool
+    {
         var batch = DatagramBatch()
         batch.append(bytes, address: source)
         let plain = multiplexer.handle(batch, on: arrival ?? socket, now: now)

@@ -261,8 +261,11 @@ import Testing
         #expect(b.closeReason(2) == .reset)
         #expect(relay.closeReason(11) == .reset)
         #expect(relay.closeReason(12) == .destroyed)
-        #expect(!network.sent.contains { $0.flags.contains(.destroy) && $0.source == relay.addresses[0]
-                && $0.destination == a.addresses[0] })
+        #expect(
+            !network.sent.contains {
+                $0.flags.contains(.destroy) && $0.source == relay.addresses[0]
+                    && $0.destination == a.addresses[0]
+            })
     }
 
     @Test func relayNeedsAnOpenDestination() throws {

@@ -8,7 +8,8 @@ import Testing
     private let second: Int64 = 1_000_000_000
 
     private func pair(
-        _ conditions: PathConditions = PathConditions(), seed: UInt64 = 1, options: UDXStreamOptions = UDXStreamOptions()
+        _ conditions: PathConditions = PathConditions(), seed: UInt64 = 1,
+        options: UDXStreamOptions = UDXStreamOptions()
     ) throws -> (SimulatedNetwork, UDXStream, UDXStream) {
         let network = SimulatedNetwork(seed: seed, conditions: conditions)
         _ = (network.addNode(), network.addNode())

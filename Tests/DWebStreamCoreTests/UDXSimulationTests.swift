@@ -114,6 +114,32 @@ import Testing
         #expect(share > (loss > 0 && algorithm == .cubic ? 0.15 : 0.8), "share \(share)")
     }
 
+    /// Long enough for the pauses in which the shortest round-trip time is measured anew.
+    @Test func aLongFlowKeepsItsPace() throws {
+        let network = SimulatedNetwork(
+            seed: 6,
+            conditions: PathConditions(latency: 25_000_000, bytesPerSecond: 500_000, queueByteCount: 100_000))
+        network.records = false
+        let (_, b) = (network.addNode(), network.addNode())
+        let (left, _) = try network.connectPair()
+        let bytes = testBytes(12_000_000)
+        try left.write(bytes)
+        let start = network.now
+        var smallestWindow = Int.max
+        network.check = {
+            if network.now > start + 5_000_000_000 {
+                smallestWindow = min(smallestWindow, left.statistics.congestionWindow)
+            }
+        }
+        #expect(network.run(for: .seconds(60)) { left.isFlushed })
+        #expect(b.received[2] == bytes)
+        #expect(smallestWindow == 4)
+        let share = Double(bytes.count) / (Double(network.now - start) / 1e9) / 500_000
+        #expect(share > 0.85, "share \(share)")
+        // The queue in front of the link does not stay full.
+        #expect(left.statistics.roundTripTime! < .milliseconds(150))
+    }
+
     @Test func idleStreamsCostNothing() throws {
         let network = SimulatedNetwork()
         let (a, b) = (network.addNode(), network.addNode())

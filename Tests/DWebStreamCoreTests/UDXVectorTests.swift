@@ -6,9 +6,10 @@ import Testing
 
 /// Packets recorded from the reference implementation.
 @Suite struct UDXVectorTests {
+    private static let loaded = Result { try VectorFile.json("udx.json") }
     private let file: JSONValue
 
-    init() throws { file = try VectorFile.json("udx.json") }
+    init() throws { file = try Self.loaded.get() }
 
     private static func sentBytes(_ rule: JSONValue) throws -> [UInt8] {
         let (size, mul, add) = (try rule["size"].intValue, try rule["mul"].intValue, try rule["add"].intValue)

@@ -5,9 +5,11 @@ import DWebWireCore
 import Testing
 
 @Suite struct NoiseVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("noise.json") }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("noise.json") }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func handshakesReproduce() throws {
         for item in try vectors["handshakes"].arrayValue {

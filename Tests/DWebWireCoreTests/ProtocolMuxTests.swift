@@ -1,4 +1,5 @@
 import DWebBase
+import DWebCrypto
 import DWebWireCore
 import Testing
 
@@ -282,6 +283,40 @@ import Testing
         #expect(throws: Never.self) { try mux.pollEvent() }
         mux.receive(nested(ProtocolMux.Limits.batchDepth + 1))
         #expect(throws: ProtocolMuxError.batchTooDeep) { try mux.pollEvent() }
+    }
+
+    @Test func arbitraryMessagesNeverTrap() {
+        var random = SecureRandom(seed: Bytes32(repeating: 11))
+        for _ in 0..<300 {
+            let mux = ProtocolMux()
+            var channels: [ChannelID] = []
+            var isViolated = false
+            for _ in 0..<40 where !isViolated {
+                // Small numbers, so that most messages mean something.
+                let count = Int.random(in: 0...24, using: &random)
+                mux.receive((0..<count).map { _ in UInt8.random(in: 0...5, using: &random) })
+                if Bool.random(using: &random), let channel = channels.randomElement(using: &random) {
+                    mux.close(channel)
+                }
+                do throws(ProtocolMuxError) {
+                    while let event = try mux.pollEvent() {
+                        guard case .pairRequest(let identity) = event else { continue }
+                        if Bool.random(using: &random), let channel = try? mux.open(identity) {
+                            channels.append(channel)
+                        }
+                        mux.rejectUnclaimed(identity)
+                    }
+                } catch {
+                    isViolated = true
+                }
+                _ = mux.takeMessages()
+            }
+            mux.streamEnded()
+            #expect(throws: Never.self) { try describe(mux) }
+            #expect(!channels.contains { mux.isCurrent($0) })
+            #expect(mux.channelCount == 0)
+            #expect(mux.bufferedByteCount == 0)
+        }
     }
 
     @Test func tooManyQueuedOpensAreRejected() throws {

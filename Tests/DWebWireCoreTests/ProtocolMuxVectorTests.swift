@@ -4,9 +4,11 @@ import DWebWireCore
 import Testing
 
 @Suite struct ProtocolMuxVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result { try VectorFile.json("protomux.json") }
     private let vectors: JSONValue
 
-    init() throws { vectors = try VectorFile.json("protomux.json") }
+    init() throws { vectors = try Self.file.get() }
 
     @Test func scenariosReproduce() throws {
         for scenario in try vectors["scenarios"].arrayValue {

@@ -15,6 +15,31 @@ import Testing
         #expect(pair.initiator.handshake?.remotePublicKey == Pair.responderKeys.publicKey)
     }
 
+    // The timeline of spec 30 section A.2.
+    @Test func theSpecifiedTimelineReproduces() throws {
+        func stream(isInitiator: Bool) -> SecretStream {
+            SecretStream(
+                isInitiator: isInitiator, keyPair: isInitiator ? Pair.initiatorKeys : Pair.responderKeys,
+                entropy: .init(
+                    ephemeralSeed: Bytes32(repeating: isInitiator ? 3 : 4),
+                    header: [UInt8](repeating: 0x55, count: 24), firstDatagramCounter: 0x5555_5555_5555_5555),
+                now: .zero)
+        }
+        let initiator = stream(isInitiator: true)
+        let responder = stream(isInitiator: false)
+        responder.receive(initiator.takeOutput(), now: .zero)
+        initiator.receive(responder.takeOutput(), now: .zero)
+        let header = "380000a1d1ba79814a026a75d3d0d86df2d767c48c1a62a59d9e5d47876ab9b0867673"
+        try initiator.send(Array("hello".utf8), now: .zero)
+        let output = Hex.encode(initiator.takeOutput())
+        #expect(output.hasPrefix("400000585b6e8320c9dfc6764d48e242b912333244a85ae8769c90ee632f1d3bf6945d"))
+        #expect(
+            output.hasSuffix(
+                header + String(repeating: "55", count: 24) + "1600004a0d4ecda256f97e5b01d71d3184d7e11d7f67f6939e"))
+        let envelope = try #require(try initiator.sealDatagram(Array("hello".utf8)))
+        #expect(Hex.encode(envelope) == "5655555555555555e049e0c3a626babd83792277c0de9bed9fef50ef72")
+    }
+
     @Test func whatIsSentEarlyWaitsForTheHandshake() throws {
         let pair = Pair()
         try pair.initiator.send([1], now: .zero)

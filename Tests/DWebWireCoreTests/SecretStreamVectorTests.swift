@@ -5,13 +5,15 @@ import DWebWireCore
 import Testing
 
 @Suite struct SecretStreamVectorTests {
+    // Read once: each test is a value of its own.
+    private static let file = Result {
+        let vectors = try VectorFile.json("secretstream.json")
+        return (vectors: vectors, sessions: try vectors["sessions"].arrayValue.map { try Session($0) })
+    }
     private let sessions: [Session]
     private let vectors: JSONValue
 
-    init() throws {
-        vectors = try VectorFile.json("secretstream.json")
-        sessions = try vectors["sessions"].arrayValue.map { try Session($0) }
-    }
+    init() throws { (vectors, sessions) = try Self.file.get() }
 
     @Test(arguments: [1, 2, 7, 1000, 65536, Int.max])
     func receiversAcceptAnyChunking(chunkByteCount: Int) throws {
@@ -144,7 +146,7 @@ extension SecretStream {
     }
 }
 
-private struct Session {
+private struct Session: Sendable {
     enum Kind: String {
         case handshake, header, data, end
     }

@@ -30,11 +30,13 @@ enum BenchStore {
 
     /// Runs `body` on the runtime's loop, so that calls into the library are no thread hops.
     static func onLoop(of runtime: DWebRuntime, _ body: @escaping @Sendable () async throws -> Void) async throws {
-        let loop: any RuntimeLoop = runtime.loop
-        func run(_ executor: some TaskExecutor) async throws {
-            try await withTaskExecutorPreference(executor) { try await body() }
-        }
-        try await run(loop)
+        try await prefer(runtime.loop, body)
+    }
+
+    private static func prefer(
+        _ executor: some TaskExecutor, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        try await withTaskExecutorPreference(executor) { try await body() }
     }
 
     /// The wall-clock seconds that `body` takes.
@@ -50,7 +52,7 @@ enum ProcessFigures {
     static var peakMemoryByteCount: UInt64 {
         var usage = rusage()
         #if os(Linux)
-            getrusage(RUSAGE_SELF, &usage)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
             return UInt64(usage.ru_maxrss) * 1_024
         #else
             getrusage(RUSAGE_SELF, &usage)

@@ -65,7 +65,8 @@ func openLog(_ text: String, in store: Basestore, createNamed: Bool) async throw
     if let key = try? PublicKey(text: text) {
         do {
             return try await store.database(key: key, createIfMissing: false)
-        } catch  where error.code == .notFound {
+        } catch {
+            guard error.code == .notFound else { throw error }
             throw CommandFailure(.storage, "The store has no log with the key \(key.text).")
         }
     }

@@ -40,14 +40,18 @@ struct TestnetCommand: AsyncParsableCommand {
         let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
         let outcome: Result<Void, any Error>
         do {
-            try await TestNet.withTestNet(
-                nodeCount: nodes, address: SocketAddress(ipv4: 127, 0, 0, 1, port: port), runtime: runtime
-            ) { testnet in
-                let running = Running(
-                    bootstrap: testnet.bootstrap.description, nodes: testnet.addresses.map(\.description))
-                console.emit(running, text: running.bootstrap)
-                console.say("\(nodes) nodes are up. Use: --bootstrap \(running.bootstrap). Ctrl-C stops.")
-                while !Task.isCancelled { try await Task.sleep(for: .seconds(3_600)) }
+            let places = try await freeAddresses(runtime).map { (runtime: runtime, address: $0) }
+            let testnet = TestNet(places: places)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await testnet.run() }
+                group.addTask {
+                    guard await testnet.ready() else { return }
+                    let running = Running(
+                        bootstrap: places[0].address.description, nodes: places.map(\.address.description))
+                    console.emit(running, text: running.bootstrap)
+                    console.say("\(places.count) nodes are up. Use: --bootstrap \(running.bootstrap). Ctrl-C stops.")
+                }
+                try await group.waitForAll()
             }
             outcome = .success(())
         } catch {
@@ -55,5 +59,19 @@ struct TestnetCommand: AsyncParsableCommand {
         }
         await loop.shutdown()
         try outcome.get()
+    }
+
+    /// The addresses of the nodes: the ports asked for, or as many free ones.
+    private func freeAddresses(_ runtime: DWebRuntime) async throws -> [SocketAddress] {
+        let host = SocketAddress(ipv4: 127, 0, 0, 1, port: 0)
+        guard port == 0 else { return (0..<nodes).map { host.with(port: port + UInt16($0)) } }
+        // All are held at once, so that no port is given twice, and released for the nodes to take.
+        var sockets: [any DatagramSocket] = []
+        for _ in 0..<nodes {
+            sockets.append(try await runtime.network.bind(DatagramSocketOptions(address: host)) { _ in })
+        }
+        let addresses = sockets.map(\.localAddress)
+        for socket in sockets { socket.close() }
+        return addresses
     }
 }

@@ -4,11 +4,7 @@ import UnixSignals
 ///
 /// - Throws: What `body` throws; ``CommandFailure`` with status `interrupted` if it was cut short.
 func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
-    enum Outcome: Sendable {
-        case finished(Result)
-        case signalled
-    }
-    return try await withThrowingTaskGroup(of: Outcome.self) { group in
+    return try await withThrowingTaskGroup(of: InterruptibleOutcome<Result>.self) { group in
         group.addTask {
             let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
             for await _ in signals { return .signalled }
@@ -27,4 +23,9 @@ func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async thr
             throw CommandFailure(.interrupted, "Interrupted.")
         }
     }
+}
+
+private enum InterruptibleOutcome<Result: Sendable>: Sendable {
+    case finished(Result)
+    case signalled
 }

@@ -59,10 +59,3 @@ struct NetworkOptions: ParsableArguments {
         return !addresses.isEmpty && addresses.allSatisfy { $0.ipv4Number >> 24 == 127 } ? "127.0.0.1" : "0.0.0.0"
     }
 }
-
-extension PublicKey: @retroactive ExpressibleByArgument {
-    /// Reads a key from the command line.
-    public init?(argument: String) {
-        do { try self.init(text: argument) } catch { return nil }
-    }
-}

@@ -36,7 +36,9 @@ struct BitfieldPage: Sendable, Equatable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(BitfieldPage.byteCount)
         for word in words {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
         return bytes
     }

@@ -215,20 +215,18 @@ package struct ProofProducer<Source: NodeSource> {
         return nil
     }
 
-    /// The node at a byte offset below `top`; nil where no node helps.
+    /// The node at a byte offset below `top`; nil if there is no help.
+    ///
+    /// The network's peers know byte offsets below the first root only; elsewhere they neither help nor refuse. We do the
+    /// same, so that every peer gives the same answer.
     private func seekInside(_ top: UInt64, _ seek: ProofRequest.Seek) throws(ProofError) -> UInt64? {
-        let blocksBefore = FlatTree.leftSpan(top) / 2
-        let (paddingBefore, overflow) = seek.padding.multipliedReportingOverflow(by: blocksBefore)
+        guard let first = signed.tree.roots.first, FlatTree.contains(first.index, top) else { return nil }
         let bytesBefore = try signed.tree.byteOffset(ofNode: top, source: local)
         let size = try local.requiredNode(at: top).unpaddedSize(padding: seek.padding)
+        let (paddingBefore, overflow) = seek.padding.multipliedReportingOverflow(by: FlatTree.leftSpan(top) / 2)
         let offset = overflow || paddingBefore > bytesBefore ? 0 : bytesBefore - paddingBefore
         if seek.bytes == offset { return top }
-        guard seek.bytes > offset, seek.bytes - offset < size else {
-            // The network's peers notice an offset outside the sub tree only below the first root; elsewhere they answer
-            // without a seek section, and refusing would count against the requester.
-            if let first = signed.tree.roots.first, !FlatTree.contains(first.index, top) { return nil }
-            throw .invalidOperation(.invalidSeek)
-        }
+        guard seek.bytes > offset, seek.bytes - offset < size else { throw .invalidOperation(.invalidSeek) }
         return try descend(from: top, remainder: seek.bytes - offset, padding: seek.padding)
     }
 

@@ -84,7 +84,8 @@ package struct ReorgSearch: Sendable {
         through known: [TreeNode], _ stored: LocalTree<some NodeSource>
     ) throws(ProofError) {
         let byIndex = Dictionary(known.map { ($0.index, $0) }, uniquingKeysWith: { _, later in later })
-        while openBlocks != nil, let current = difference, let leftIndex = FlatTree.leftChild(current.index), let left = byIndex[leftIndex],
+        while openBlocks != nil, let current = difference, let leftIndex = FlatTree.leftChild(current.index),
+            let left = byIndex[leftIndex],
             let right = byIndex[FlatTree.sibling(leftIndex)]
         {
             narrow(to: try stored.node(at: leftIndex)?.hash == left.hash ? right : left)

@@ -134,7 +134,11 @@ extension LogReplicator {
     }
 
     func announce(_ range: Range<UInt64>) {
-        for peer in peers.values where peer.isActive { announce(range, to: peer) }
+        for peer in peers.values where peer.isActive {
+            announce(range, to: peer)
+            // The nodes that came with the blocks may be those that prove our length to the peer.
+            if !peer.canUpgrade, peer.length < head.length { updateCanUpgrade(peer) }
+        }
     }
 
     private func announce(_ range: Range<UInt64>, to peer: ReplicationPeer) {

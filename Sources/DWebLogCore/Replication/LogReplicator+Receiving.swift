@@ -27,7 +27,10 @@ extension LogReplicator {
         markDirty(peer)
         guard let request = peer.requests.answer(message.request) else { return }
         unansweredCount -= 1
-        if message.reason == .invalidRequest { peer.invalidCount += 1 } else { peer.unavailableCount += 1 }
+        // What was asked of a history that the peer has left is not its fault.
+        if peer.fork == request.fork {
+            if message.reason == .invalidRequest { peer.invalidCount += 1 } else { peer.unavailableCount += 1 }
+        }
         if case .block(let index) = request.purpose, message.reason == .notAvailable, peer.fork == request.fork {
             // What it announced is not so: another request for the same block would end the same way.
             forget(index, at: peer)

@@ -1,0 +1,169 @@
+/// A walk through the keys of one version in order, up or down, within bounds; spec 50 section 3.7.
+///
+/// Every step fails with ``TreeStop/missing(_:)`` where a block is not in memory and can be tried again without loss.
+package struct TreeCursor: Sendable {
+    /// What comes next.
+    package enum Head: Equatable {
+        /// A subtree.
+        case child(TreePointer)
+        /// A key, by its block.
+        case key(UInt64)
+        /// Nothing.
+        case end
+    }
+
+    private struct Frame {
+        let pointer: TreePointer
+        let node: TreeNode
+        /// 2k stands before child k, 2k+1 before key k.
+        var position: Int
+        /// Whether the position must still be found by the bound at which the walk starts.
+        var isUnplaced: Bool
+    }
+
+    /// The version that is walked.
+    package let version: UInt64
+    private let range: KeyRange
+    private let isReversed: Bool
+    private var stack: [Frame] = []
+    private var isOpen = false
+    /// Whether the walk still looks for the place where its range starts.
+    private var isSeeking: Bool
+    private var lastKey: [UInt8]?
+
+    /// A walk through `range` of a version.
+    package init(version: UInt64, range: KeyRange, isReversed: Bool = false) {
+        self.version = version
+        self.range = range
+        self.isReversed = isReversed
+        isSeeking = isReversed ? range.upper != nil : range.lower != nil
+    }
+
+    /// The next key's block, or nil at the end.
+    package mutating func next(_ source: some TreeSource) throws(TreeStop) -> TreeBlock? {
+        while true {
+            switch try head(source) {
+            case .end: return nil
+            case .child: try descend(source)
+            case .key(let sequence):
+                let block = try source.block(sequence)
+                guard try accept(block) else { return nil }
+                skip()
+                return block
+            }
+        }
+    }
+
+    /// What comes next. Does not look at the key's block, so a key may turn out to lie beyond the range's end.
+    package mutating func head(_ source: some TreeSource) throws(TreeStop) -> Head {
+        if !isOpen {
+            if let root = try source.root(version: version), !root.keys.isEmpty {
+                stack = [frame(TreePointer(block: version - 1, offset: 0), root)]
+            }
+            isOpen = true
+        }
+        while let top = stack.last {
+            if top.isUnplaced {
+                let position = try place(top.node, block: top.pointer.block, source)
+                stack[stack.count - 1].position = position
+                stack[stack.count - 1].isUnplaced = false
+                if position & 1 == 1 { isSeeking = false }
+                continue
+            }
+            let position = top.position
+            guard position >= 0, position <= 2 * top.node.keys.count else {
+                stack.removeLast()
+                continue
+            }
+            if position & 1 == 1 { return .key(top.node.keys[position >> 1]) }
+            if top.node.isLeaf {
+                skip()
+                continue
+            }
+            return .child(top.node.children[position >> 1])
+        }
+        return .end
+    }
+
+    /// Goes past what comes next.
+    package mutating func skip() {
+        guard !stack.isEmpty else { return }
+        isSeeking = false
+        stack[stack.count - 1].position += isReversed ? -1 : 1
+    }
+
+    /// Enters the subtree that comes next.
+    package mutating func descend(_ source: some TreeSource) throws(TreeStop) {
+        guard let top = stack.last, top.position & 1 == 0, !top.node.isLeaf else { return }
+        let pointer = top.node.children[top.position >> 1]
+        guard stack.count < TreeLimits.depth else { throw .fault(.tooDeep, block: pointer.block) }
+        guard pointer.block <= top.pointer.block else { throw .fault(.invalidStructure, block: top.pointer.block) }
+        let node = try source.child(pointer)
+        stack[stack.count - 1].position += isReversed ? -1 : 1
+        stack.append(frame(pointer, node))
+    }
+
+    /// Checks a key that comes next; says no at the end of the range.
+    package mutating func accept(_ block: TreeBlock) throws(TreeStop) -> Bool {
+        let key = block.key
+        if let lastKey {
+            let order = KeyOrder.compare(key, lastKey)
+            guard isReversed ? order < 0 : order > 0 else { throw .fault(.unsortedKeys, block: block.sequence) }
+        } else if isReversed ? range.isAbove(key) : range.isBelow(key) {
+            throw .fault(.unsortedKeys, block: block.sequence)
+        }
+        guard !(isReversed ? range.isBelow(key) : range.isAbove(key)) else {
+            stack = []
+            return false
+        }
+        lastKey = key
+        return true
+    }
+
+    /// Blocks that the walk will need soon: what the current node still names.
+    package var wanted: [UInt64] {
+        guard let top = stack.last else { return isOpen || version < 2 ? [] : [version - 1] }
+        var result: [UInt64] = []
+        let positions =
+            isReversed
+            ? Array(stride(from: top.position, through: 0, by: -1))
+            : Array(stride(from: max(0, top.position), through: 2 * top.node.keys.count, by: 1))
+        for position in positions where position >= 0 && position <= 2 * top.node.keys.count {
+            if position & 1 == 1 {
+                result.append(top.node.keys[position >> 1])
+            } else if !top.node.isLeaf {
+                result.append(top.node.children[position >> 1].block)
+            }
+        }
+        return result
+    }
+
+    /// The walk's stack for a cache request; spec 50 section 7.5.
+    package var checkpoint: [UInt64] {
+        stack.flatMap { [$0.pointer.block, $0.pointer.offset, UInt64(max(0, $0.position))] }
+    }
+
+    private func frame(_ pointer: TreePointer, _ node: TreeNode) -> Frame {
+        Frame(
+            pointer: pointer, node: node, position: isReversed ? 2 * node.keys.count : 0, isUnplaced: isSeeking)
+    }
+
+    /// The position in `node` at which the bound lies.
+    private func place(_ node: TreeNode, block: UInt64, _ source: some TreeSource) throws(TreeStop) -> Int {
+        guard let bound = isReversed ? range.upper : range.lower else { return 0 }
+        var low = 0
+        var high = node.keys.count
+        while low < high {
+            let middle = (low + high) >> 1
+            let order = try source.block(node.keys[middle]).compareKey(with: bound.key)
+            if order == 0 {
+                switch bound {
+                case .including: return 2 * middle + 1
+                case .excluding: return isReversed ? 2 * middle : 2 * middle + 2
+                }
+            }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return 2 * low
+    }
+}

@@ -1,0 +1,29 @@
+/// The bounds that decoding and walking a tree keep, whatever its author wrote; spec 50 sections 1.5 and 11.
+package enum TreeLimits {
+    /// The fewest keys of a node that is not the root.
+    package static let minimumKeyCount = 4
+    /// The most keys of a stored node.
+    package static let keyCount = 8
+    /// Nodes in one block: a mutation rewrites two or three nodes on each of at most ``depth`` floors.
+    package static let nodesPerBlock = 128
+    /// Floors of a tree: a valid tree of 2^53 keys needs fewer.
+    package static let depth = 24
+    /// Bytes of a key, prefixes included.
+    package static let keyByteCount = 65_536
+    /// Bytes of a block that are kept in memory with its value; of larger ones only key and nodes are kept.
+    package static let cachedValueByteCount = 4_096
+    /// Bytes of decoded blocks that one generation of the cache holds; there are two.
+    package static let cacheByteCount = 6 << 20
+    /// Nodes that the writer keeps between two changes.
+    package static let draftNodeCount = 16_384
+    /// Single changes that are written together at most.
+    package static let groupCount = 1_024
+    /// Blocks that a peer may name in one hint.
+    package static let hintBlockCount = 256
+    /// Blocks visited at most to answer one request of a peer; spec 50 section 7.6.
+    package static let hintAnswerBlockCount = 2_176
+    /// Blocks named in one answer; spec 50 section 7.6.
+    package static let hintMessageBlockCount = 128
+    /// Bytes of a hint message.
+    package static let hintByteCount = 256 << 10
+}
