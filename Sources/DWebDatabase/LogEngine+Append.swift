@@ -51,7 +51,9 @@ extension LogEngine {
             if !group.isEmpty,
                 blockCount + append.blocks.count > LogEngine.groupBlockLimit
                     || byteCount + append.byteCount > LogEngine.groupByteLimit
-            { break }
+            {
+                break
+            }
             group.append(append)
             blockCount += append.blocks.count
             byteCount += append.byteCount
@@ -110,6 +112,7 @@ extension LogEngine {
         tree = newTree
         signature = newSignature
         hints = newHints
+        if isContiguous { writtenHints = newHints }
         present.set(range, present: true)
         nodes.store(created)
         publishHead()

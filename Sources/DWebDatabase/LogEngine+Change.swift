@@ -55,6 +55,7 @@ extension LogEngine {
 
         tree = newTree
         signature = newSignature
+        if newHints != hints { writtenHints = newHints }
         hints = newHints
         if let newAuth, let newManifest { adoptManifest(newManifest, newAuth) }
         present.set(removed, present: false)
@@ -87,6 +88,7 @@ extension LogEngine {
             batch.deleteRange(span.start, span.end)
         }
         try await apply(batch)
+        if newHints != hints { writtenHints = newHints }
         hints = newHints
         present.set(range, present: false)
         publishHead()

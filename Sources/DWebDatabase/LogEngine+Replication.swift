@@ -70,6 +70,8 @@ extension LogEngine {
     /// Does the work that the machine asked for outside of a peer's turn.
     package func performWork() async {
         drainOutputs()
+        // A connection's writer must not wait for work that somebody else is doing.
+        if replication.isWorking { return }
         await settle()
     }
 

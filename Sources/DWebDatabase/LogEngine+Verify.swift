@@ -186,7 +186,8 @@ extension LogEngine {
             }
             if block.index == hints.contiguousLength {
                 let next = block.index + 1
-                hints.contiguousLength = present.firstAbsent(in: next..<max(next, tree.length)) ?? max(next, tree.length)
+                hints.contiguousLength =
+                    present.firstAbsent(in: next..<max(next, tree.length)) ?? max(next, tree.length)
             }
             waits.deliver(block: block.index, block.value)
         }

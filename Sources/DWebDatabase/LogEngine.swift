@@ -88,8 +88,10 @@ package actor LogEngine {
         present = state.present
         hints = state.hints
         writtenHints = state.hints
-        nodes = StoredNodes(storage: storage, keys: DataKeys(dataPointer: source.record.dataPointer))
-        replication = LogReplication(state: state, key: key, seed: runtime.entropy.seed(), now: runtime.loop.now)
+        let nodes = StoredNodes(storage: storage, keys: DataKeys(dataPointer: source.record.dataPointer))
+        self.nodes = nodes
+        replication = LogReplication(
+            state: state, key: key, nodes: nodes, seed: runtime.entropy.seed(), now: runtime.loop.now)
         var head = DDatabase.Head()
         head.length = state.tree.length
         head.byteLength = state.tree.byteLength
@@ -160,6 +162,13 @@ package actor LogEngine {
         shutDown()
         // Whoever is inside a mutation finishes it; the storage must not go away below it.
         await enterMutation()
+        if failure == nil, hints != writtenHints {
+            var batch = WriteBatch()
+            batch.put(keys.hints, hints.encoded)
+            // Only a hint: what is not written is found again when the log is opened.
+            do throws(DDatabaseError) { try await apply(batch) } catch {}
+            writtenHints = hints
+        }
         mutations.leave()
     }
 

@@ -41,13 +41,14 @@ struct LogReplication {
     /// How long a peer that sent an invalid proof may take to prove its history before its connection ends.
     static let suspicionTime: Duration = .seconds(20)
 
-    init(state: LoadedLog, key: PublicKey, seed: Bytes32, now: MonotonicTime) {
+    init(state: LoadedLog, key: PublicKey, nodes: StoredNodes, seed: Bytes32, now: MonotonicTime) {
         machine = LogReplicator(
             local: LocalLogState(
                 head: LogHead(fork: state.tree.fork, length: state.tree.length),
                 contiguousLength: state.hints.contiguousLength, knowsManifest: state.manifest != nil,
                 offersManifest: state.manifest.map { !$0.isCompatible(with: key) } ?? false),
             random: SecureRandom(seed: seed))
+        machine.hasNode = { nodes.contains($0) }
         var position = state.hints.contiguousLength
         while let first = state.present.firstPresent(in: position..<max(position, state.tree.length)) {
             let end = state.present.firstAbsent(in: first..<state.tree.length) ?? state.tree.length

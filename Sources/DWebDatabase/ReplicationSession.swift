@@ -36,6 +36,8 @@ package actor ReplicationSession {
         package var timeout: Duration?
         /// What is known of the transport.
         package var transport = PeerTransport(isUDX: true)
+        /// Called on the loop once the handshake is finished and every open log was offered.
+        package var openHandler: (@Sendable () -> Void)?
 
         /// The network's defaults: a keep-alive every five seconds, and no timeout.
         package init(keepAliveInterval: Duration? = .seconds(5), timeout: Duration? = nil) {
@@ -169,6 +171,7 @@ package actor ReplicationSession {
                 mux.cork()
                 for engine in await source.openLogs() { await open(engine) }
                 mux.uncork()
+                options.openHandler?()
             case .messages(let batch):
                 mux.receive(batch)
                 try await takeMessages()

@@ -37,6 +37,12 @@ public actor SwarmNetworker {
         let discovery: Discovery
     }
 
+    private struct Connection {
+        let stream: Stream
+        /// Whether the open logs were offered to the peer.
+        var isOpen = false
+    }
+
     /// The store that is replicated.
     public nonisolated let store: Basestore
     /// The identity of all connections.
@@ -49,8 +55,10 @@ public actor SwarmNetworker {
     private var phase = Phase.idle
     private var isSwarmStarted = false
     private var topics: [DiscoveryKey: Topic] = [:]
-    private var connections: [UInt64: Stream] = [:]
-    private var nextConnection: UInt64 = 0
+    private var connections: [UInt64: Connection] = [:]
+    /// Those who wait for a connection to open or to end.
+    private var changeWaiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    private var nextNumber: UInt64 = 0
     private var jobs = Deque<Job>()
     private var jobWaiter: CheckedContinuation<Void, Never>?
     private var runWaiters: [UInt64: CheckedContinuation<Bool, Never>] = [:]
@@ -59,6 +67,8 @@ public actor SwarmNetworker {
 
     /// How long a call waits for ``run()`` to be called beside it.
     private static let runWaitLimit: Duration = .seconds(5)
+    /// How long ``flushed(_:)`` waits for a connection that was made to be taken into use.
+    private static let openWaitLimit: Duration = .seconds(5)
     /// The name under which the store derives the identity.
     private static let identityName = "swarm-networker"
 
@@ -209,16 +219,15 @@ public actor SwarmNetworker {
         let discovery: Discovery
         if let known = topics[discoveryKey] {
             discovery = known.discovery
+            topics[discoveryKey]!.status = Status(isAnnounced: announce, isLookedUp: lookup)
             await discovery.update(roles: roles)
         } else {
-            do {
-                discovery = try await swarm.join(.init(discoveryKey), as: roles)
-            } catch {
-                throw SwarmNetworkerError(error)
-            }
+            discovery = try joinSwarm(discoveryKey, roles)
+            topics[discoveryKey] = Topic(
+                status: Status(isAnnounced: announce, isLookedUp: lookup), discovery: discovery)
         }
-        topics[discoveryKey] = Topic(status: Status(isAnnounced: announce, isLookedUp: lookup), discovery: discovery)
         await store.setFindingPeers(lookup, discoveryKey)
+        await store.openChannels(of: discoveryKey)
         let isDone = await discovery.flushed()
         if Task.isCancelled { throw SwarmNetworkerError(.cancelled, "The task was cancelled") }
         guard phase == .running else { throw failure ?? .closed }
@@ -284,7 +293,10 @@ public actor SwarmNetworker {
     }
 
     /// The connections that the store replicates over, by the peers' public keys.
-    public var streams: [Stream] { connections.values.sorted { $0.peer.publicKey < $1.peer.publicKey } }
+    public var streams: [Stream] {
+        connections.sorted { ($0.value.stream.peer.publicKey, $0.key) < ($1.value.stream.peer.publicKey, $1.key) }
+            .map(\.value.stream)
+    }
 
     /// The address of the socket that peers connect to; nil before the first join.
     public var localAddress: SocketAddress? { get async { await swarm.dht.localAddress } }
@@ -306,6 +318,16 @@ public actor SwarmNetworker {
         do { try await swarm.started() } catch { throw failure ?? SwarmNetworkerError(error) }
     }
 
+    /// Joins without a suspension, so that two calls for one log cannot both be the first.
+    private func joinSwarm(
+        _ discoveryKey: DiscoveryKey, _ roles: DSwarm.Roles
+    ) throws(SwarmNetworkerError) -> Discovery {
+        let result = swarm.assumeIsolated { swarm in
+            Result { () throws(DSwarmError) in try swarm.join(.init(discoveryKey), as: roles) }
+        }
+        do { return try result.get() } catch { throw SwarmNetworkerError(error) }
+    }
+
     /// A caller may be quicker than the task that calls ``run()``; one that never calls it gets an error.
     private func waitUntilRunning() async throws(SwarmNetworkerError) {
         switch phase {
@@ -313,8 +335,7 @@ public actor SwarmNetworker {
         case .closing, .closed: throw failure ?? .closed
         case .idle: break
         }
-        let id = nextConnection
-        nextConnection += 1
+        let id = makeNumber()
         let timer = loop.schedule(at: loop.now + SwarmNetworker.runWaitLimit) { [weak self] in
             self?.assumeIsolated { $0.runWaiters.removeValue(forKey: id)?.resume(returning: false) }
         }
@@ -323,6 +344,11 @@ public actor SwarmNetworker {
         guard isRunning else {
             throw SwarmNetworkerError(.notRunning, "Nobody runs the networker: call run() beside, or use withNetworker")
         }
+    }
+
+    private func makeNumber() -> UInt64 {
+        defer { nextNumber += 1 }
+        return nextNumber
     }
 
     private func add(_ job: Job) {
@@ -367,15 +393,16 @@ public actor SwarmNetworker {
     private func replicate(over connection: SwarmConnection) async {
         guard let address = await connection.remoteAddress else { return }
         let peer = Peer(publicKey: connection.remotePublicKey, address: address)
-        let number = nextConnection
-        nextConnection += 1
-        let isNewPeer = !connections.values.contains { $0.peer.publicKey == peer.publicKey }
-        connections[number] = Stream(peer: peer, isInitiator: connection.isInitiator)
+        let number = makeNumber()
+        let isNewPeer = !isConnected(peer)
+        connections[number] = Connection(stream: Stream(peer: peer, isInitiator: connection.isInitiator))
         hub.send(.handshake(peer.publicKey))
         if isNewPeer { hub.send(.peerAdded(peer)) }
         var reason: String?
         do throws(BasestoreError) {
-            try await store.replicate(over: connection, handshake: connection.handshake)
+            try await store.replicate(over: connection, handshake: connection.handshake) { [weak self] in
+                self?.assumeIsolated { $0.noteOpen(number) }
+            }
         } catch {
             reason = error.description
             switch error.code {
@@ -387,11 +414,48 @@ public actor SwarmNetworker {
         connection.abort()
         connections[number] = nil
         hub.send(.streamClosed(peer.publicKey, reason: reason))
-        if !connections.values.contains(where: { $0.peer.publicKey == peer.publicKey }) { hub.send(.peerRemoved(peer)) }
+        if !isConnected(peer) { hub.send(.peerRemoved(peer)) }
+        noteChange()
+    }
+
+    private func isConnected(_ peer: Peer) -> Bool {
+        connections.values.contains { $0.stream.peer.publicKey == peer.publicKey }
+    }
+
+    private func noteOpen(_ number: UInt64) {
+        connections[number]?.isOpen = true
+        noteChange()
+    }
+
+    private func noteChange() {
+        let waiters = changeWaiters.sorted { $0.key < $1.key }
+        changeWaiters = [:]
+        for (_, waiter) in waiters { waiter.resume() }
+    }
+
+    /// Waits until every peer that the swarm is connected with is replicated with.
+    private func connectionsOpened() async {
+        let deadline = loop.now + SwarmNetworker.openWaitLimit
+        while phase == .running, loop.now < deadline {
+            let peers = await swarm.peers
+            let open = Set(connections.values.filter(\.isOpen).map(\.stream.peer.publicKey))
+            let isWaiting = peers.contains { peer in
+                if case .connected = peer.status { !open.contains(peer.publicKey) } else { false }
+            }
+            guard isWaiting, phase == .running else { return }
+            let id = makeNumber()
+            let timer = loop.schedule(at: deadline) { [weak self] in
+                self?.assumeIsolated { $0.changeWaiters.removeValue(forKey: id)?.resume() }
+            }
+            await withCheckedContinuation { changeWaiters[id] = $0 }
+            timer.cancel()
+        }
     }
 
     private func flush(_ discoveryKey: DiscoveryKey, _ discovery: Discovery) async {
-        guard await discovery.flushed(), await swarm.flush(), topics[discoveryKey] != nil else { return }
+        guard await discovery.flushed(), await swarm.flush() else { return }
+        await connectionsOpened()
+        guard topics[discoveryKey] != nil else { return }
         let wasFlushed = topics[discoveryKey]?.status.isFlushed ?? false
         topics[discoveryKey]?.status.isJoined = true
         topics[discoveryKey]?.status.isFlushed = true
@@ -404,6 +468,7 @@ public actor SwarmNetworker {
         phase = .closing
         jobWaiter?.resume()
         jobWaiter = nil
+        noteChange()
     }
 
     private func finish() {

@@ -11,6 +11,9 @@ extension Basestore {
 
     /// Closes the log's channel on every connection; the connections stay.
     package func closeChannels(of discoveryKey: DiscoveryKey) async { await engine.closeChannels(of: discoveryKey) }
+
+    /// Offers an open log on every connection on which it has no channel.
+    package func openChannels(of discoveryKey: DiscoveryKey) async { await engine.openChannels(of: discoveryKey) }
 }
 
 extension StoreEngine {
@@ -19,4 +22,9 @@ extension StoreEngine {
     }
 
     func closeChannels(of discoveryKey: DiscoveryKey) async { await logs[discoveryKey]?.closeChannels() }
+
+    func openChannels(of discoveryKey: DiscoveryKey) async {
+        guard let engine = logs[discoveryKey], !engine.isClosed else { return }
+        await offer(engine)
+    }
 }

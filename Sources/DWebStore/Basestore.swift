@@ -132,11 +132,12 @@ public actor Basestore {
     /// - Parameters:
     ///   - stream: The byte stream to the peer, from the first byte after the handshake.
     ///   - handshake: What the handshake gave.
+    ///   - openHandler: Called on the loop once every open log was offered to the peer.
     /// - Throws: As ``replicate(over:isInitiator:keyPair:)``.
     package func replicate(
-        over stream: any DuplexStream, handshake: HandshakeResult
+        over stream: any DuplexStream, handshake: HandshakeResult, openHandler: (@Sendable () -> Void)? = nil
     ) async throws(BasestoreError) {
-        try await engine.run(.handshake(handshake), over: stream)
+        try await engine.run(.handshake(handshake), over: stream, openHandler: openHandler)
     }
 
     /// The number of connections that the store replicates over.

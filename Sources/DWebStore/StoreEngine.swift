@@ -65,6 +65,11 @@ package actor StoreEngine {
     /// Remembers an open log and offers it to all peers.
     func adopt(_ engine: LogEngine) async {
         logs[engine.discoveryKey] = engine
+        await offer(engine)
+    }
+
+    /// Offers a log to all peers.
+    func offer(_ engine: LogEngine) async {
         for number in connections.keys.sorted() { await connections[number]?.attach(engine) }
     }
 
@@ -95,11 +100,14 @@ package actor StoreEngine {
     // MARK: Connections
 
     /// Runs a connection until it ends; see ``Basestore/replicate(over:isInitiator:keyPair:)``.
-    func run(_ setup: ReplicationSession.Setup, over stream: any DuplexStream) async throws(BasestoreError) {
+    func run(
+        _ setup: ReplicationSession.Setup, over stream: any DuplexStream, openHandler: (@Sendable () -> Void)? = nil
+    ) async throws(BasestoreError) {
         try checkOpen()
+        var sessionOptions = ReplicationSession.Options(keepAliveInterval: options.keepAliveInterval)
+        sessionOptions.openHandler = openHandler
         let session = ReplicationSession(
-            stream: stream, setup: setup, source: self, runtime: runtime,
-            options: ReplicationSession.Options(keepAliveInterval: options.keepAliveInterval))
+            stream: stream, setup: setup, source: self, runtime: runtime, options: sessionOptions)
         let number = nextConnection
         nextConnection += 1
         connections[number] = session

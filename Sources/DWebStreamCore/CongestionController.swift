@@ -37,8 +37,8 @@ package protocol CongestionController: AnyObject {
     var congestionWindow: Int { get }
     /// The pacing rate in bytes per millisecond.
     var pacingRate: Double { get }
-    /// Whether the current stretch of sending has to be marked as limited by the sender, because the controller holds it
-    /// back to measure.
+    /// Whether the current stretch of sending has to be marked as limited by the sender, because the controller holds
+    /// it back to measure.
     var marksAppLimited: Bool { get }
 
     /// An acknowledgement arrived while packets were in flight.

@@ -122,8 +122,8 @@ extension UDXMachine {
         var visited = 0
         for index in 0..<count {
             let block = SACKBlock(bytes, at: extensionStart + index * SACKBlock.byteCount)
-            // Valid blocks lie within what is outstanding; spec 10 section 12. They ascend, so that the work for a whole
-            // packet is bounded by that too.
+            // Valid blocks lie within what is outstanding; spec 10 section 12. They ascend, so that the work for a
+            // whole packet is bounded by that too.
             let start = block.start.serialDistance(from: remoteAcknowledged)
             let end = block.end.serialDistance(from: remoteAcknowledged)
             guard start >= visited, start < end, end <= outstanding else { continue }

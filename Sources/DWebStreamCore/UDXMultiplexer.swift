@@ -128,7 +128,8 @@ package final class UDXMultiplexer {
 
     // MARK: Input
 
-    /// Takes in all datagrams of a batch that `socket` received; returns the indices of those that are no stream packets.
+    /// Takes in all datagrams of a batch that `socket` received; returns the indices of those that are no stream
+    /// packets.
     package func handle(_ batch: DatagramBatch, on socket: SocketID, now: MonotonicTime) -> [Int] {
         let bytes = batch.bytes
         let entries = batch.entries

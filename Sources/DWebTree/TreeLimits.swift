@@ -14,8 +14,18 @@ package enum TreeLimits {
     package static let cachedValueByteCount = 4_096
     /// Bytes of decoded blocks that one generation of the cache holds; there are two.
     package static let cacheByteCount = 6 << 20
+    /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
+    package static let loadsPerStep = 4_096
+    /// Blocks asked of peers ahead of a scan.
+    package static let aheadCount = 256
+    /// Bytes of entries that a scan gathers before it hands them out.
+    package static let scanByteCount = 256 << 10
+    /// Entries that a scan gathers at most.
+    package static let scanEntryCount = 256
+    /// Bytes of single changes that are written together.
+    package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.
-    package static let draftNodeCount = 16_384
+    package static let draftNodeCount = 4_096
     /// Single changes that are written together at most.
     package static let groupCount = 1_024
     /// Blocks that a peer may name in one hint.

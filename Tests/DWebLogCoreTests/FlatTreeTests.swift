@@ -60,6 +60,36 @@ import Testing
         }
     }
 
+    @Test func treesHaveLimits() {
+        func node(_ index: UInt64, size: UInt64 = 0) -> TreeNode { TreeNode(index: index, size: size, hash: .zero) }
+        let widest = FlatTree.fullRoots(length: LogLimits.length).map { node($0) }
+        #expect(MerkleTree(fork: 0, length: LogLimits.length, roots: widest)?.length == LogLimits.length)
+        let wider = FlatTree.fullRoots(length: LogLimits.length + 1).map { node($0) }
+        #expect(MerkleTree(fork: 0, length: LogLimits.length + 1, roots: wider) == nil)
+        // Roots that are not those of the length, or sizes that no sum can hold.
+        #expect(MerkleTree(fork: 0, length: 3, roots: [node(1), node(2)]) == nil)
+        #expect(MerkleTree(fork: 0, length: 3, roots: [node(1)]) == nil)
+        #expect(MerkleTree(fork: 0, length: 3, roots: [node(1, size: .max), node(4, size: 1)]) == nil)
+        let limit = LogLimits.treeByteLength
+        #expect(MerkleTree(fork: 0, length: 3, roots: [node(1, size: limit), node(4, size: 1)]) == nil)
+
+        var nodes: [TreeNode] = []
+        var tree = MerkleTree(fork: 0, length: LogLimits.length, roots: widest) ?? MerkleTree()
+        #expect(throws: ProofError.invalidOperation(.treeTooLarge)) {
+            try tree.append(root: node(2 * LogLimits.length), collecting: &nodes)
+        }
+        tree = MerkleTree(fork: 0, length: 3, roots: [node(1, size: limit), node(4)]) ?? MerkleTree()
+        #expect(throws: ProofError.invalidOperation(.treeTooLarge)) {
+            try tree.append(root: node(6, size: 1), collecting: &nodes)
+        }
+        for misplaced: UInt64 in [0, 4, 8, 7, 13] {
+            #expect(throws: ProofError.invalidOperation(.unexpectedNode(misplaced))) {
+                try tree.append(root: node(misplaced), collecting: &nodes)
+            }
+        }
+        #expect(nodes.isEmpty && tree.length == 3)
+    }
+
     @Test func truncationDeletesExactlyTheNodesThatReachBehindTheCut() {
         for old in UInt64(1)..<40 {
             let stored = (0..<(2 * old)).filter { FlatTree.rightSpan($0) < 2 * old }

@@ -23,7 +23,8 @@ import Testing
         Row(request: .init(hash: .init(index: 4, nodes: 2)), path: [4, 6, 1]),
         Row(request: .init(hash: .init(index: 3, nodes: 1)), path: [3, 11]),
         Row(
-            request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 50)), path: [0, 2, 5], seek: [8, 10, 13]),
+            request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 50)), path: [0, 2, 5],
+            seek: [8, 10, 13]),
         Row(request: .init(hash: .init(index: 0, nodes: 3), seek: .init(bytes: 10)), path: [0, 2, 5, 11]),
         Row(request: .init(upgrade: .init(start: 0, length: 11)), upgrade: [7, 17, 20]),
         Row(request: .init(upgrade: .init(start: 0, length: 5)), upgrade: [3, 8], additional: [10, 13, 17, 20]),
@@ -90,8 +91,8 @@ import Testing
         let indices = (row.path ?? []) + (row.seek ?? []) + (row.upgrade ?? []) + row.additional
         #expect(try log.producer.requiredNodes(for: row.request) == indices)
 
-        // Verified by a reader that has the tree of `start` blocks; without an upgrade, the whole tree's roots and the node
-        // that the path leads to.
+        // Verified by a reader that has the tree of `start` blocks; without an upgrade, the whole tree's roots and
+        // the node that the path leads to.
         var reader = TestReader(key: log.verifier.key)
         let start = row.request.upgrade?.start ?? 11
         var known = TestLog()

@@ -41,7 +41,8 @@ import Testing
                 #expect(message == recorded, "\(name)")
                 #expect(LogMessage.data(message).encoded == bytes, "\(name)")
 
-                // With nothing loaded, one round names all nodes; loading those is enough unless a seek has to look further.
+                // With nothing loaded, one round names all nodes; loading those is enough unless a seek has to look
+                // further.
                 let (proof, rounds) = try withLazyLoading(from: log.table) { (source) throws(ProofError) in
                     try ProofProducer(signed: log.signed, prologue: log.verifier.prologue, source: source)
                         .proof(for: request.proof, blockValue: value)

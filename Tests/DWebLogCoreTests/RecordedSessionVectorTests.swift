@@ -4,8 +4,8 @@ import DWebLogCore
 import DWebTestSupport
 import Testing
 
-/// Whole recorded replication sessions, without the replicator: what the writer sent must be what our producer makes of the
-/// same requests, and applied one after the other it must lead to the reader's recorded state.
+/// Whole recorded replication sessions, without the replicator: what the writer sent must be what our producer makes
+/// of the same requests, and applied one after the other it must lead to the reader's recorded state.
 @Suite struct RecordedSessionVectorTests {
     /// One log of a session, on both sides.
     private struct Core {

@@ -29,18 +29,21 @@ import Testing
         #expect(Array(assembled[..<2]) == [1, 0] && Array(assembled[66...]) == [0, 0])
         #expect(
             Hex.encode(assembled[2..<66])
-                == "74712abd908a23442ac16b4e9d81d6b110213f0e7c8e067a29e6768038e584151f8bfa9f1c86f3711266c81d3c69f8e6ab439171249e38bf72d8255dad0a1d0f"
+                == "74712abd908a23442ac16b4e9d81d6b110213f0e7c8e067a29e6768038e58415"
+                + "1f8bfa9f1c86f3711266c81d3c69f8e6ab439171249e38bf72d8255dad0a1d0f"
         )
         let compatible = try signature(SignatureVerifier(key: signer.publicKey, manifest: current))
         #expect(
             Hex.encode(compatible)
-                == "59c4c9f9363fd835ee169c9fdfc555e3cc828b64d85fe9a128d70d8475dd7fee91e948286c0e4e4aef602643b2c035b1730e1b165370989e55ecf3a643aa1301"
+                == "59c4c9f9363fd835ee169c9fdfc555e3cc828b64d85fe9a128d70d8475dd7fee"
+                + "91e948286c0e4e4aef602643b2c035b1730e1b165370989e55ecf3a643aa1301"
         )
         let zero = try Manifest(version: 0, signers: [signer])
         let legacy = try signature(SignatureVerifier(key: zero.key, manifest: zero))
         #expect(
             Hex.encode(legacy)
-                == "325094bf75170937e7c97f3b495dd30fb879fd5a09f6c5ca8b64ac5922c0df0725d75e016517b24d051df8d59ce6d35abf977cf78099f6b8a7ce1f4b22199f06"
+                == "325094bf75170937e7c97f3b495dd30fb879fd5a09f6c5ca8b64ac5922c0df07"
+                + "25d75e016517b24d051df8d59ce6d35abf977cf78099f6b8a7ce1f4b22199f06"
         )
         // Each form refuses the other's.
         var tree = MerkleTree()

@@ -228,7 +228,8 @@ import Testing
         for (left, right) in zip(built, built.dropFirst()) { #expect(left.lexicographicallyPrecedes(right)) }
         for (index, key) in zip(indices, built) { #expect(try keys.blockIndex(ofKey: key) == index) }
         let span = keys.blocks(from: 0)
-        #expect(built.allSatisfy { !$0.lexicographicallyPrecedes(span.start) && $0.lexicographicallyPrecedes(span.end) })
+        #expect(
+            built.allSatisfy { !$0.lexicographicallyPrecedes(span.start) && $0.lexicographicallyPrecedes(span.end) })
         #expect(built.allSatisfy { $0.lexicographicallyPrecedes(keys.everything.end) })
         let name = "a\0\u{e9}"
         #expect(try keys.userDataName(ofKey: keys.userData(name)) == name)

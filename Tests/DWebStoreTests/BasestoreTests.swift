@@ -63,7 +63,9 @@ import Testing
             await expectStoreCode(.closed) { try await nested.database(named: "log") }
 
             let again = try await world.store(1, storage: storage)
-            for (number, view) in [again, again.namespace("app"), again.namespace("app").namespace("nested")].enumerated() {
+            for (number, view) in [again, again.namespace("app"), again.namespace("app").namespace("nested")]
+                .enumerated()
+            {
                 let log = try await view.database(named: "log")
                 let block = try await log.block(at: 0, .localOnly)
                 #expect(block == content(number))

@@ -292,13 +292,13 @@ import Testing
             let writer = try await world.store(1)
             let reader = try await world.store(2)
             let source = try await writer.database(named: "log")
-            for number in 0..<12 { try await source.append(content(number, byteCount: 700_000)) }
+            for number in 0..<8 { try await source.append(content(number, byteCount: 400_000)) }
             let copy = try await reader.database(key: source.key)
             try await connected(writer, reader) {
-                try await copy.download(0..<12)
-                for number in 0..<12 {
+                try await copy.download(0..<8)
+                for number in 0..<8 {
                     let block = try await copy.block(at: UInt64(number), .localOnly)
-                    #expect(block == content(number, byteCount: 700_000))
+                    #expect(block == content(number, byteCount: 400_000))
                 }
             }
             await writer.close()

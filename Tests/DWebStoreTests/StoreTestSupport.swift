@@ -26,8 +26,13 @@ func connected<Result: Sendable>(
 ) async throws -> Result {
     let (left, right) = DuplexPipe.makePair()
     return try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await ending { () throws(BasestoreError) in try await first.replicate(over: left, isInitiator: true) } }
-        group.addTask { try await ending { () throws(BasestoreError) in try await second.replicate(over: right, isInitiator: false) } }
+        group.addTask {
+            try await ending { () throws(BasestoreError) in try await first.replicate(over: left, isInitiator: true) }
+        }
+        group.addTask {
+            try await ending { () throws(BasestoreError) in try await second.replicate(over: right, isInitiator: false)
+            }
+        }
         let result = try await body()
         group.cancelAll()
         try await group.waitForAll()

@@ -72,6 +72,8 @@ package enum HyperTimes {
     package static let randomPunchInterval = Duration.seconds(20)
     /// How long a blind relay may take to pair.
     package static let relayPairing = Duration.seconds(15)
+    /// How long a server whose stream runs through a relay waits for the client to punch.
+    package static let relayedPunchWait = Duration.seconds(60)
     /// How long the client waits when the server does not know its own network yet.
     package static let unknownFirewallWait = Duration.seconds(1)
 }

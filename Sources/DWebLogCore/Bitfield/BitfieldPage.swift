@@ -1,4 +1,5 @@
-/// 32768 bits: what one stored record holds; spec 40 section 8. Takes memory only while some bits are set and some are not.
+/// 32768 bits: what one stored record holds; spec 40 section 8. Takes memory only while some bits are set and some
+/// are not.
 struct BitfieldPage: Sendable, Equatable {
     static let bitCount = 32768
     static let byteCount = bitCount / 8

@@ -40,8 +40,8 @@ package struct RemoteBitfield: Sendable, Equatable {
         }
     }
 
-    /// Takes over a bitfield message, which is authoritative for what it covers. Ignored if it does not start at a multiple
-    /// of 32.
+    /// Takes over a bitfield message, which is authoritative for what it covers. Ignored if it does not start at a
+    /// multiple of 32.
     ///
     /// - Parameter lengthLimit: As for ranges.
     package mutating func handle(_ message: BitfieldMessage, lengthLimit: UInt64) {

@@ -112,7 +112,8 @@ public struct Manifest: Sendable, Hashable {
     /// Whether `key` is the public key of the only signer: logs from before manifests have such keys.
     public func isCompatible(with key: PublicKey) -> Bool { signers.count == 1 && signers[0].publicKey == key }
 
-    /// Whether this can be the manifest of the log with `key`: consistent, and either its hash or its only signer is it.
+    /// Whether this can be the manifest of the log with `key`: consistent, and either its hash or its only signer is
+    /// it.
     public func belongs(to key: PublicKey) -> Bool {
         guard (try? validate()) != nil else { return false }
         return isCompatible(with: key) || self.key == key

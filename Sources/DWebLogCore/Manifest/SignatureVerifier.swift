@@ -32,8 +32,8 @@ package struct SignatureVerifier: Sendable, Hashable {
         isValid(signed.signature, of: Summary(signed.tree), extending: signed.tree)
     }
 
-    /// The same for a tree of which only the hash is known, as in a stored head. Signatures that need the tree itself, because
-    /// a signer has signed a longer one, are not found valid.
+    /// The same for a tree of which only the hash is known, as in a stored head. Signatures that need the tree
+    /// itself, because a signer has signed a longer one, are not found valid.
     package func isValid(_ signature: [UInt8]?, treeHash: Bytes32, length: UInt64, fork: UInt64) -> Bool {
         isValid(signature, of: Summary(hash: treeHash, length: length, fork: fork), extending: nil)
     }
@@ -100,13 +100,15 @@ package struct SignatureVerifier: Sendable, Hashable {
         }
         // Exactly the first `quorum` proofs are looked at, so that all peers come to the same answer.
         var used: Set<Int> = []
+        let patchNodes = Dictionary(
+            decoded.patchNodes.map { ($0.index, $0) }, uniquingKeysWith: { _, later in later })
         for proof in decoded.proofs.prefix(Int(quorum)) {
             guard let position = Int(exactly: proof.signer), position < manifest.signers.count,
                 used.insert(position).inserted
             else { return false }
             var signedSummary = summary
             if proof.patch > 0, allowPatch {
-                guard let tree, let longer = extend(tree, by: proof.patch, nodes: decoded.patchNodes) else {
+                guard let tree, let longer = extend(tree, by: proof.patch, nodes: patchNodes) else {
                     return false
                 }
                 signedSummary = Summary(longer)
@@ -116,12 +118,11 @@ package struct SignatureVerifier: Sendable, Hashable {
         return true
     }
 
-    private func extend(_ tree: MerkleTree, by blockCount: UInt64, nodes: [TreeNode]) -> MerkleTree? {
+    private func extend(_ tree: MerkleTree, by blockCount: UInt64, nodes: [UInt64: TreeNode]) -> MerkleTree? {
         guard blockCount <= LogLimits.length - tree.length else { return nil }
-        let byIndex = Dictionary(nodes.map { ($0.index, $0) }, uniquingKeysWith: { _, later in later })
         var path: [TreeNode] = []
         for index in FlatTree.connection(from: tree.length, to: tree.length + blockCount) {
-            guard let node = byIndex[index] else { return nil }
+            guard let node = nodes[index] else { return nil }
             path.append(node)
         }
         var extended = tree
@@ -136,8 +137,8 @@ package struct SignatureVerifier: Sendable, Hashable {
 
     /// Signs the tree as one of the manifest's signers.
     ///
-    /// - Returns: What goes into the log's head if one signer suffices by the manifest (a bare signature for version 0, an
-    ///   assembled one otherwise); with several signers a bare signature, to be joined by ``assemble(_:)``.
+    /// - Returns: What goes into the log's head if one signer suffices by the manifest (a bare signature for version
+    ///   0, an assembled one otherwise); with several signers a bare signature, to be joined by ``assemble(_:)``.
     /// - Throws: ``SigningError`` if the key pair is none of the signers'.
     package func sign(_ tree: MerkleTree, with keyPair: KeyPair) throws(SigningError) -> [UInt8] {
         guard let position = manifest.signers.firstIndex(where: { $0.publicKey == keyPair.publicKey }) else {

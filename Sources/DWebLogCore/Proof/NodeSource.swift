@@ -1,7 +1,7 @@
 /// Where the stored nodes of a log's tree are looked up, synchronously.
 ///
-/// A shell keeps what it has loaded in memory and lets everything else throw `notLoaded`; it then loads the listed nodes
-/// and repeats the call. Calls that take a source change nothing when they throw.
+/// A shell keeps what it has loaded in memory and lets everything else throw `notLoaded`; it then loads the listed
+/// nodes and repeats the call. Calls that take a source change nothing when they throw.
 package protocol NodeSource {
     /// The stored node, or nil if the storage is known not to have it.
     ///

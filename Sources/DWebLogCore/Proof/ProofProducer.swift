@@ -16,8 +16,8 @@ package struct ProofProducer<Source: NodeSource> {
         local = LocalTree(tree: signed.tree, source: source)
     }
 
-    /// The answer to a request, with its id and the log's fork. The caller has checked that forks agree and that it has the
-    /// block.
+    /// The answer to a request, with its id and the log's fork. The caller has checked that forks agree and that it
+    /// has the block.
     ///
     /// - Parameters:
     ///   - request: What a peer asks for.
@@ -182,8 +182,8 @@ package struct ProofProducer<Source: NodeSource> {
         return path
     }
 
-    /// Lists the nodes that connect two lengths. A sub tree that the message proves by its other sections takes the place of
-    /// the node above it.
+    /// Lists the nodes that connect two lengths. A sub tree that the message proves by its other sections takes the
+    /// place of the node above it.
     private func addUpgrade(
         from: UInt64, to: UInt64, start: Start?, hasSeek: Bool, subTree: UInt64?, plan: inout Plan
     ) throws(ProofError) {
@@ -217,8 +217,8 @@ package struct ProofProducer<Source: NodeSource> {
 
     /// The node at a byte offset below `top`; nil if there is no help.
     ///
-    /// The network's peers know byte offsets below the first root only; elsewhere they neither help nor refuse. We do the
-    /// same, so that every peer gives the same answer.
+    /// The network's peers know byte offsets below the first root only; elsewhere they neither help nor refuse. We do
+    /// the same, so that every peer gives the same answer.
     private func seekInside(_ top: UInt64, _ seek: ProofRequest.Seek) throws(ProofError) -> UInt64? {
         guard let first = signed.tree.roots.first, FlatTree.contains(first.index, top) else { return nil }
         let bytesBefore = try signed.tree.byteOffset(ofNode: top, source: local)

@@ -53,7 +53,8 @@ package struct ProofVerifier: Sendable {
         return result
     }
 
-    /// Checks a message on its own, as if nothing were stored: for conflicts, repairs and forks; spec 30 sections D.5, E.9.
+    /// Checks a message on its own, as if nothing were stored: for conflicts, repairs and forks; spec 30 sections
+    /// D.5, E.9.
     ///
     /// - Returns: The tree that is proven, with the peer's fork and its signature, and all nodes of the message.
     /// - Throws: `invalidOperation` if it has no upgrade from 0; `invalidProof` if its other sections do not belong to
@@ -86,8 +87,8 @@ package struct ProofVerifier: Sendable {
         package var prologueLength: UInt64
     }
 
-    /// The rules by which the message's upgrade must be signed: known, brought along, or those of a log whose key is its
-    /// signer's.
+    /// The rules by which the message's upgrade must be signed: known, brought along, or those of a log whose key is
+    /// its signer's.
     private func rules(for message: DataMessage) throws(ProofError) -> SignatureVerifier {
         if let signatureVerifier { return signatureVerifier }
         let manifest = message.manifest ?? Manifest(signer: key)

@@ -1,7 +1,8 @@
-/// The search for what two histories of a log have in common, after a peer has proven a newer fork; spec 30 section D.5.
+/// The search for what two histories of a log have in common, after a peer has proven a newer fork; spec 30 section
+/// D.5.
 ///
-/// It begins with a proof of the whole new tree and goes on with the answers to hash requests until the first block that
-/// differs is known. Nothing is applied before.
+/// It begins with a proof of the whole new tree and goes on with the answers to hash requests until the first block
+/// that differs is known. Nothing is applied before.
 package struct ReorgSearch: Sendable {
     /// The tree of the new fork, signed.
     package let signed: SignedTree
@@ -47,8 +48,8 @@ package struct ReorgSearch: Sendable {
     /// Whether ``ancestors`` is final.
     package var isFinished: Bool { openBlocks == nil }
 
-    /// The request that gets the search on: a hash request for the leaf of *any* block in `blocks` that the peer has, with
-    /// `levels` to climb. Nil when finished.
+    /// The request that gets the search on: a hash request for the leaf of *any* block in `blocks` that the peer has,
+    /// with `levels` to climb. Nil when finished.
     package var wanted: (blocks: Range<UInt64>, levels: UInt64)? {
         guard let openBlocks, let difference else { return nil }
         return (openBlocks, FlatTree.depth(difference.index))
@@ -57,8 +58,8 @@ package struct ReorgSearch: Sendable {
     /// Takes the answer to a hash request.
     ///
     /// - Returns: Whether it was about the place that is searched now. If not, it changes nothing.
-    /// - Throws: `notLoaded` to be called again; `invalidOperation`, `invalidChecksum` or `invalidProof` for a bad answer. The search is
-    ///   unchanged then.
+    /// - Throws: `notLoaded` to be called again; `invalidOperation`, `invalidChecksum` or `invalidProof` for a bad
+    ///   answer. The search is unchanged then.
     package mutating func handle(_ message: DataMessage, source: some NodeSource) throws(ProofError) -> Bool {
         guard let difference, openBlocks != nil, message.fork == signed.tree.fork, message.upgrade == nil,
             let subTree = try SubTreeProof(message), subTree.root.index == difference.index

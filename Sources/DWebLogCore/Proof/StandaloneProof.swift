@@ -30,8 +30,8 @@ package struct StandaloneProof: Sendable, Hashable {
         return writer.bytes
     }
 
-    /// Checks the proof by the whole of the log's rules, all signers included. (The network's other implementation looks at
-    /// the first signer only.)
+    /// Checks the proof by the whole of the log's rules, all signers included. (The network's other implementation
+    /// looks at the first signer only.)
     ///
     /// - Throws: As ``ProofVerifier/verifyStandalone(_:)``; `invalidOperation` if it is about another log.
     package func verify(_ verifier: ProofVerifier) throws(ProofError) -> ProofVerifier.StandaloneResult {

@@ -7,7 +7,8 @@ struct SubTreeProof {
     private(set) var nodes: [TreeNode]
     /// Whether the root's hash was computed, so that it covers the root's size.
     private(set) var isRootComputed: Bool
-    /// Received nodes of whose sizes only the sum with the sibling's is covered by a hash, given that the root is right.
+    /// Received nodes of whose sizes only the sum with the sibling's is covered by a hash, given that the root is
+    /// right.
     private(set) var unprovenIndices: [UInt64] = []
 
     /// Folds the sections; nil if there are none.
@@ -52,6 +53,7 @@ struct SubTreeProof {
     private mutating func climb(_ siblings: ArraySlice<TreeNode>, extra: SubTreeProof?) throws(ProofError) {
         var queue = siblings
         var extra = extra
+        nodes.reserveCapacity(nodes.count + 2 * (siblings.count + (extra?.nodes.count ?? 0)))
         while !queue.isEmpty || extra != nil {
             let index = FlatTree.sibling(root.index)
             let sibling: TreeNode

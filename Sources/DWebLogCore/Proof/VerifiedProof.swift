@@ -1,5 +1,5 @@
-/// What a received proof adds to a log once it has been found good. Nothing has been applied yet; all parts must be stored
-/// in one batch.
+/// What a received proof adds to a log once it has been found good. Nothing has been applied yet; all parts must be
+/// stored in one batch.
 package struct VerifiedProof: Sendable, Hashable {
     /// The nodes to store, which may replace stored ones. An index may occur more than once; then the nodes are equal.
     package var nodes: [TreeNode]

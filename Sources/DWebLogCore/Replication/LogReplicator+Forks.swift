@@ -51,6 +51,11 @@ extension LogReplicator {
         }
     }
 
+    /// Whether the proof of this fork is still to be collected.
+    func isProofWanted(_ fork: UInt64) -> Bool {
+        reorganisations.contains { $0.fork == fork && $0.step == .proof }
+    }
+
     /// Whether leaf hashes of this fork are of use.
     func isSearching(_ fork: UInt64) -> Bool {
         reorganisations.contains { reorganisation in

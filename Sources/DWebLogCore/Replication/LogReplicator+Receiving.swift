@@ -106,6 +106,7 @@ extension LogReplicator {
             verify(data, answering: request, from: peer, purpose: .answer)
         case .fork(let fork):
             guard data.fork == fork, data.upgrade?.start == 0 else { return refuse(request, from: peer) }
+            guard isProofWanted(fork) else { return giveUp(request, at: peer) }
             verify(data, answering: request, from: peer, purpose: .reorganisation(fork: fork))
         case .forkSearch(let fork, let hashedBlock):
             guard data.fork == fork, data.hash?.index == FlatTree.leaf(hashedBlock), data.upgrade == nil else {

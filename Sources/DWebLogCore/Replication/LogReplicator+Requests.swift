@@ -94,8 +94,10 @@ extension LogReplicator {
     /// Whether a tree node is known to be stored.
     func isNodeStored(_ node: UInt64) -> Bool {
         if let hasNode { return hasNode(node) }
-        let blocks = FlatTree.blocks(below: FlatTree.parent(node))
-        return blocks.upperBound <= head.length && isPathStored(in: blocks)
+        let parentSpan = FlatTree.blocks(below: FlatTree.parent(node))
+        if parentSpan.upperBound <= head.length { return isPathStored(in: parentSpan) }
+        // A full root, unless it reaches past the end.
+        return FlatTree.blocks(below: node).upperBound <= head.length
     }
 
     /// The blocks below the ancestor of a block at this level.

@@ -2,23 +2,26 @@
 ///
 /// What cannot be remembered within the limits turns into wanting everything: the peer hears more than it asked for,
 /// and costs no more memory.
-struct PeerWants {
+package struct PeerWants {
     /// Whether the peer is told of every block.
-    private(set) var wantsEverything = false
+    package private(set) var wantsEverything = false
     // The aligned windows of each length, by the length. Few lengths, so that looking up a block is a few look-ups.
     private var windows: [(length: UInt64, starts: Set<UInt64>)] = []
     private var windowCount = 0
     private var anyWants: [Range<UInt64>] = []
 
+    /// A peer that wants to know nothing.
+    package init() {}
+
     /// Whether the peer is to be told of the block at `index`.
-    func contains(_ index: UInt64) -> Bool {
+    package func contains(_ index: UInt64) -> Bool {
         if wantsEverything { return true }
         for (length, starts) in windows where starts.contains(index & ~(length - 1)) { return true }
         return anyWants.contains { $0.contains(index) }
     }
 
     /// Whether the peer is to be told of some block of `range`.
-    func overlaps(_ range: Range<UInt64>) -> Bool {
+    package func overlaps(_ range: Range<UInt64>) -> Bool {
         if wantsEverything { return true }
         for (length, starts) in windows {
             let first = range.lowerBound & ~(length - 1)
@@ -33,7 +36,7 @@ struct PeerWants {
     }
 
     /// Remembers a window; false where it is to be ignored, also for an answer.
-    mutating func insert(_ message: WantMessage) -> Bool {
+    package mutating func insert(_ message: WantMessage) -> Bool {
         guard message.length > 0 else { return false }
         if message.any {
             let (end, overflow) = message.start.addingReportingOverflow(message.length)
@@ -67,7 +70,7 @@ struct PeerWants {
     }
 
     /// Forgets a window. Nothing happens where everything is wanted: which windows that stood for is not known.
-    mutating func remove(_ message: WantMessage) {
+    package mutating func remove(_ message: WantMessage) {
         if message.any {
             anyWants.removeAll { $0.lowerBound == message.start && $0.upperBound - $0.lowerBound == message.length }
         } else if let position = windows.firstIndex(where: { $0.length == message.length }),

@@ -19,7 +19,7 @@ package enum ReplicationLimits {
     /// Windows of one range that are wanted at the same time.
     package static let activeWindowsPerRange = 3
     /// Request ids, in flight or in quarantine, that we use towards one peer.
-    package static let requestIDsPerPeer = 4096
+    package static let requestIDsPerPeer = 1024
     /// Answers that wait to be verified, over all peers. While reached, nothing more is requested.
     package static let pendingVerifications = 2048
     /// Answers "no data" of one reason after which a peer is paused.

@@ -5,7 +5,7 @@ import DWebBase
 /// The adaptive policy doubles per round trip while answers come about as fast as the fastest ones, and shrinks by an
 /// eighth per round trip while they take four times as long: then they queue somewhere on the way and asking further
 /// ahead only makes cancelling late.
-struct RequestWindow {
+package struct RequestWindow {
     /// The fewest requests of the adaptive policy, and of the reference's range.
     static let least = 16
     private static let most = 512
@@ -17,7 +17,8 @@ struct RequestWindow {
     private var averageByteCount = 0
     private var answersUntilShrink = 0
 
-    init(policy: InFlightPolicy) {
+    /// A window under this policy.
+    package init(policy: InFlightPolicy) {
         self.policy = policy
         switch policy {
         case .reference: size = RequestWindow.least
@@ -29,7 +30,7 @@ struct RequestWindow {
     var answerTime: Duration? { fastest == .max ? nil : .nanoseconds(smoothed) }
 
     /// The most unanswered requests at this moment.
-    func limit(transport: PeerTransport, peerCount: Int) -> Int {
+    package func limit(transport: PeerTransport, peerCount: Int) -> Int {
         switch policy {
         case .reference:
             guard transport.isUDX else { return min(RequestWindow.most, 3 * RequestWindow.least) }
@@ -46,7 +47,7 @@ struct RequestWindow {
     }
 
     /// Learns from an answer of `byteCount` bytes while `inFlight` requests were unanswered.
-    mutating func noteAnswer(after time: Duration, byteCount: Int, inFlight: Int) {
+    package mutating func noteAnswer(after time: Duration, byteCount: Int, inFlight: Int) {
         let nanoseconds = max(1, time.wholeNanoseconds)
         smoothed = fastest == .max ? nanoseconds : smoothed + (nanoseconds - smoothed) / 8
         fastest = min(fastest, nanoseconds)

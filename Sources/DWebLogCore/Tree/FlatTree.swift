@@ -78,8 +78,8 @@ package enum FlatTree {
     /// The roots of a tree of `length` blocks, from the left.
     package static func fullRoots(length: UInt64) -> FullRoots { FullRoots(remaining: length, start: 0) }
 
-    /// The nodes a peer needs that has a tree of `start` blocks and wants one of `end`, in the order of an upgrade proof:
-    /// the right siblings on the climb from its last leaf, then the roots it lacks. All roots if `start` is 0.
+    /// The nodes a peer needs that has a tree of `start` blocks and wants one of `end`, in the order of an upgrade
+    /// proof: the right siblings on the climb from its last leaf, then the roots it lacks. All roots if `start` is 0.
     ///
     /// Spec 30 section D.2, "connect", without a sub tree.
     package static func connection(from start: UInt64, to end: UInt64) -> [UInt64] {

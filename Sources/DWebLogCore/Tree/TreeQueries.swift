@@ -118,8 +118,8 @@ extension MerkleTree {
         return levels
     }
 
-    /// The most levels that somebody with a tree of `length` blocks can miss above the node `index`; for pushes, spec 30
-    /// section E.10.
+    /// The most levels that somebody with a tree of `length` blocks can miss above the node `index`; for pushes, spec
+    /// 30 section E.10.
     package static func mostMissingLevels(above index: UInt64, length: UInt64) -> UInt64 {
         guard FlatTree.rightSpan(index) < 2 &* length else { return 0 }
         for root in FlatTree.fullRoots(length: length) where FlatTree.contains(root, index) {

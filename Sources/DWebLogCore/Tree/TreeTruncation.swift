@@ -14,7 +14,8 @@ package struct TreeTruncation: Sendable, Hashable {
         nodes = (2 * length)..<(2 * oldLength)
         var crossing: [UInt64] = []
         if length > 0, length < oldLength {
-            // Leftmost nodes are climbed through as well: the ancestor above a leftmost node may still lie left of the cut.
+            // Leftmost nodes are climbed through as well: the ancestor above a leftmost node may still lie left of
+            // the cut.
             var node = FlatTree.leaf(length - 1)
             while FlatTree.leftSpan(node) > 0 || node < 2 * length {
                 if FlatTree.contains(node, 2 * length), node < 2 * length { crossing.append(node) }

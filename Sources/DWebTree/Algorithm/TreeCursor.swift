@@ -143,6 +143,71 @@ package struct TreeCursor: Sendable {
         stack.flatMap { [$0.pointer.block, $0.pointer.offset, UInt64(max(0, $0.position))] }
     }
 
+    /// Takes up a walk at the checkpoint of a peer, whose numbers may be anything.
+    package mutating func resume(at checkpoint: [UInt64], _ source: some TreeSource) throws(TreeStop) {
+        var frames: [Frame] = []
+        var index = 0
+        while index + 2 < checkpoint.count {
+            let pointer = TreePointer(block: checkpoint[index], offset: checkpoint[index + 1])
+            guard pointer.block > 0, pointer.block < version, frames.count < TreeLimits.depth else {
+                throw .fault(.invalidStructure, block: version - 1)
+            }
+            let node = try source.node(pointer)
+            guard checkpoint[index + 2] <= UInt64(2 * node.keys.count + 1) else {
+                throw .fault(.invalidStructure, block: pointer.block)
+            }
+            frames.append(
+                Frame(pointer: pointer, node: node, position: Int(checkpoint[index + 2]), isUnplaced: false))
+            index += 3
+        }
+        guard !frames.isEmpty else { return }
+        stack = frames
+        isOpen = true
+        isSeeking = false
+    }
+
+    /// Blocks that are not in `source` and that the walk will need, found by walking ahead through what is there.
+    package func missingAhead(_ source: some TreeSource, limit: Int, steps: Int = 4_096) -> [UInt64] {
+        var ahead = self
+        var missing: [UInt64] = []
+        var seen: Set<UInt64> = []
+        func note(_ block: UInt64) {
+            if seen.insert(block).inserted { missing.append(block) }
+        }
+        for _ in 0..<steps {
+            guard missing.count < limit else { break }
+            do throws(TreeStop) {
+                switch try ahead.head(source) {
+                case .end: return missing
+                case .key(let key):
+                    if !TreeCursor.holds(source, key) { note(key) }
+                    ahead.skip()
+                case .child(let child):
+                    if TreeCursor.holds(source, child.block) {
+                        try ahead.descend(source)
+                    } else {
+                        note(child.block)
+                        ahead.skip()
+                    }
+                }
+            } catch {
+                guard case .missing(let block) = error else { return missing }
+                note(block)
+                return missing
+            }
+        }
+        return missing
+    }
+
+    private static func holds(_ source: some TreeSource, _ block: UInt64) -> Bool {
+        do throws(TreeStop) {
+            _ = try source.block(block)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     private func frame(_ pointer: TreePointer, _ node: TreeNode) -> Frame {
         Frame(
             pointer: pointer, node: node, position: isReversed ? 2 * node.keys.count : 0, isUnplaced: isSeeking)

@@ -72,6 +72,9 @@ package final class TreeCache: TreeSource {
         keep(trimmed)
     }
 
+    /// Makes sure that the block stays until the next one is added.
+    package func touch(_ sequence: UInt64) { latest = young[sequence] ?? old[sequence] ?? latest }
+
     /// Forgets every block.
     package func removeAll() {
         young = [:]

@@ -161,10 +161,14 @@ import Testing
         _ server: HyperTestNetwork.Member, within duration: Duration = .seconds(30),
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
-        network.run(for: duration, until: {
-            guard client.isHeard(id), let handshake = server.handshakes.last else { return client.failures[id] != nil }
-            return server.isHeard(handshake.connection)
-        })
+        network.run(
+            for: duration,
+            until: {
+                guard client.isHeard(id), let handshake = server.handshakes.last else {
+                    return client.failures[id] != nil
+                }
+                return server.isHeard(handshake.connection)
+            })
         #expect(client.failures[id] == nil, sourceLocation: sourceLocation)
         let handshake = try #require(server.handshakes.last, sourceLocation: sourceLocation)
         #expect(server.failures[handshake.connection] == nil, sourceLocation: sourceLocation)
@@ -174,7 +178,9 @@ import Testing
         #expect(near.keys.handshakeHash == far.keys.handshakeHash, sourceLocation: sourceLocation)
         #expect(near.streamID == far.remoteStreamID, sourceLocation: sourceLocation)
         #expect(near.remoteStreamID == far.streamID, sourceLocation: sourceLocation)
-        #expect(handshake.remotePublicKey == near.keys.remotePublicKey || far.keys.remotePublicKey == handshake.remotePublicKey)
+        #expect(
+            handshake.remotePublicKey == near.keys.remotePublicKey
+                || far.keys.remotePublicKey == handshake.remotePublicKey)
         #expect(client.isHeard(id), sourceLocation: sourceLocation)
         #expect(server.isHeard(handshake.connection), sourceLocation: sourceLocation)
     }
@@ -206,6 +212,17 @@ import Testing
         let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
         try expectConnected(network, client, id, server, within: .seconds(10))
         #expect(client.paths[id]?.address == server.host.with(port: 49737))
+    }
+
+    @Test func blockedInnerNetworksFallBackToPunching() throws {
+        let network = HyperTestNetwork.persistent(count: 12, seed: 36)
+        let server = network.addPeer(1, .consistent)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, .consistent, shared: server.translator)
+        network.drops = { _, to, _ in AddressClass(to) == .privateUse }
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        try expectConnected(network, client, id, server)
+        #expect(client.paths[id]?.address.hasSameHost(as: server.translator!.publicHost) == true)
     }
 
     @Test func consistentFirewallsArePunched() throws {
@@ -299,8 +316,11 @@ import Testing
         _ = try listen(network, server)
         let client = network.addPeer(2, .random)
         network.drops = { $2.count == 1 }
-        let first = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
-        network.run(for: .seconds(5))
+        // Also two that begin together are one too many.
+        let twins = (0..<2).map { _ in network.connect(client, to: serverKeys.publicKey, as: clientKeys) }
+        network.run(for: .seconds(10))
+        #expect(twins.count { client.failures[$0] == .holepunchAborted } == 1)
+        let first = try #require(twins.first { client.failures[$0] == nil })
         let second = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
         network.run(for: .seconds(10))
         #expect(client.failures[second] == .holepunchAborted)
@@ -333,6 +353,118 @@ import Testing
         network.run(for: .seconds(20))
         #expect(server.addresses.count == 2)
         #expect(server.failures.count == 1)
+    }
+
+    // MARK: Blind relays
+
+    private let relayKey = KeyPair(seed: Bytes32(repeating: 99)).publicKey
+
+    /// Two networks that cannot be punched: the stream runs through the relay, whoever offers it.
+    @Test(arguments: [true, false])
+    func relaysConnectWhatCannotBePunched(isServerOffering: Bool) throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 31)
+        let server = network.addPeer(1, .random)
+        var options = ListenOptions()
+        options.relayThrough = isServerOffering ? [relayKey] : []
+        let listening = network.perform(server) { $0.listen(as: serverKeys, options: options, now: $1) }
+        network.run(for: .seconds(15), until: { server.announcements[listening!] != nil })
+        let client = network.addPeer(2, .random)
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys) {
+            $0.relayThrough = isServerOffering ? [] : [relayKey]
+        }
+        network.run(for: .seconds(40))
+        let near = try #require(client.paths[id])
+        let incoming = try #require(server.handshakes.last?.connection)
+        let far = try #require(server.paths[incoming])
+        #expect(near.isRelayed && far.isRelayed)
+        #expect(near.keys.transmitKey == far.keys.receiveKey)
+        #expect(client.isHeard(id) && server.isHeard(incoming))
+        #expect(client.failures.isEmpty && server.failures.isEmpty)
+        #expect(client.upgrades.isEmpty && server.upgrades.isEmpty)
+        // The side that offers the relay is the pair's initiator, whoever connects.
+        #expect(network.pairRequests.count == 2)
+        #expect(network.pairRequests.allSatisfy { $0.relay == relayKey })
+        let byServer = try #require(network.pairRequests.first { $0.streamID == far.streamID })
+        #expect(byServer.isInitiator == isServerOffering)
+        network.run(for: HyperTimes.relayedPunchWait + .seconds(15))
+        #expect(client.addresses.count == 2 && server.addresses.count == 2)
+        #expect(client.node.connectors.isEmpty && server.node.incoming.isEmpty)
+    }
+
+    /// While the stream runs through the relay, the hole is still punched, and then used.
+    @Test func relayedStreamsAreUpgraded() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 32)
+        let server = network.addPeer(1, .consistent)
+        var options = ListenOptions()
+        options.relayThrough = [relayKey]
+        let listening = network.perform(server) { $0.listen(as: serverKeys, options: options, now: $1) }
+        network.run(for: .seconds(15), until: { server.announcements[listening!] != nil })
+        let client = network.addPeer(2, .random)
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        network.run(for: .seconds(60))
+        let path = try #require(client.paths[id])
+        let incoming = try #require(server.handshakes.last?.connection)
+        #expect(path.isRelayed)
+        #expect(server.paths[incoming]?.isRelayed == true)
+        let near = try #require(client.upgrades[id])
+        let far = try #require(server.upgrades[incoming])
+        #expect(near.streamID == far.remoteStreamID && near.remoteStreamID == far.streamID)
+        #expect(near.socket >= .firstExtra && !near.isRelayed)
+        #expect(client.failures.isEmpty && server.failures.isEmpty)
+        #expect(client.node.connectors.isEmpty && server.node.incoming.isEmpty)
+    }
+
+    /// A direct path that comes first makes the relay superfluous.
+    @Test func fastPathsAbandonTheRelay() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 33)
+        network.isRelayWorking = false
+        let server = network.addPeer(1, .consistent)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, .consistent)
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys) { $0.relayThrough = [relayKey] }
+        try expectConnected(network, client, id, server)
+        #expect(client.paths[id]?.isRelayed == false)
+        #expect(client.abandoned == [id])
+        #expect(server.abandoned == Set(server.handshakes.map(\.connection)))
+    }
+
+    @Test func silentRelaysEndTheAttempt() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 34)
+        network.isRelayWorking = false
+        let server = network.addPeer(1, .random)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, .random)
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys) { $0.relayThrough = [relayKey] }
+        network.run(for: .seconds(10))
+        #expect(client.failures[id] == nil)
+        network.run(for: .seconds(20))
+        #expect(client.failures[id] == .doubleRandomizedNATs)
+        #expect(client.abandoned == [id])
+        #expect(server.failures.count == 1)
+        #expect(server.node.incoming.isEmpty)
+    }
+
+    /// With a relay there is time: a second random punch waits for its turn instead of failing.
+    @Test func relayedPunchesWaitForTheirTurn() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 35)
+        let server = network.addPeer(1, .consistent)
+        _ = try listen(network, server)
+        let other = network.addPeer(3, .consistent)
+        let otherKeys = KeyPair(seed: Bytes32(repeating: 5))
+        let listening = network.perform(other) { $0.listen(as: otherKeys, now: $1) }
+        network.run(for: .seconds(15), until: { other.announcements[listening!] != nil })
+        let client = network.addPeer(2, .random)
+        let first = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
+        network.run(for: .seconds(10), until: { client.paths[first] != nil })
+        // The end of the first punch is too recent.
+        let second = network.connect(client, to: otherKeys.publicKey, as: clientKeys) { $0.relayThrough = [relayKey] }
+        network.run(for: .seconds(8))
+        #expect(client.paths[second]?.isRelayed == true)
+        #expect(client.upgrades[second] == nil)
+        network.run(for: .seconds(80))
+        #expect(client.upgrades[second] != nil)
+        #expect(other.upgrades.count == 1)
+        #expect(client.failures.isEmpty)
     }
 
     @Test func unknownPeersAreNotFound() throws {
@@ -377,10 +509,11 @@ import Testing
         let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys) { $0.relayAddresses = relays }
         try expectConnected(network, client, id, server)
         // Any node forwards to a server over a relay that knows it.
-        let other = try #require(network.members.first { node in
-            node.translator == nil && node.host != HyperTestNetwork.entry
-                && !relays.contains { $0.hasSameHost(as: node.host) }
-        })
+        let other = try #require(
+            network.members.first { node in
+                node.translator == nil && node.host != HyperTestNetwork.entry
+                    && !relays.contains { $0.hasSameHost(as: node.host) }
+            })
         #expect(other.isAlive)
         let again = network.connect(client, to: serverKeys.publicKey, as: clientKeys)
         network.run(for: .seconds(30), until: { client.paths[again] != nil || client.failures[again] != nil })

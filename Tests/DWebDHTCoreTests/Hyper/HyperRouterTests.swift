@@ -57,7 +57,9 @@ private final class Bench {
         node.handle(ByteReader(request.encoded()), from: from, on: socket, now: now)
         var sent: [OutgoingDatagram] = []
         var other: [HyperOutput] = []
-        for output in take() { if case .send(let datagram) = output { sent.append(datagram) } else { other.append(output) } }
+        for output in take() {
+            if case .send(let datagram) = output { sent.append(datagram) } else { other.append(output) }
+        }
         return (transaction, sent, other)
     }
 
@@ -113,22 +115,25 @@ private final class Bench {
         let request = try RPCRequest(datagram: first.sent[0].bytes)
         #expect(request.transaction == first.transaction && request.target == target && request.token == nil)
         #expect(request.to == server && request.id == bench.node.rpc.id)
-        #expect(try HandshakeMessage(decoding: request.value!)
-            == HandshakeMessage(mode: .fromRelay, noise: noise, peerAddress: client))
+        #expect(
+            try HandshakeMessage(decoding: request.value!)
+                == HandshakeMessage(mode: .fromRelay, noise: noise, peerAddress: client))
 
         let second = bench.send(
             .peerHandshake, target: target, value: handshake(.fromRelay, peer: client), from: relay)
         #expect(second.sent.map(\.destination) == [server])
-        #expect(try HandshakeMessage(decoding: RPCRequest(datagram: second.sent[0].bytes).value!)
-            == HandshakeMessage(mode: .fromSecondRelay, noise: noise, peerAddress: client, relayAddress: relay))
+        #expect(
+            try HandshakeMessage(decoding: RPCRequest(datagram: second.sent[0].bytes).value!)
+                == HandshakeMessage(mode: .fromSecondRelay, noise: noise, peerAddress: client, relayAddress: relay))
 
         let back = bench.send(
             .peerHandshake, target: target, value: handshake(.fromServer, peer: client), from: server)
         #expect(back.sent.map(\.destination) == [client])
         let reply = try RPCResponse(datagram: back.sent[0].bytes)
         #expect(reply.transaction == back.transaction && reply.to == client && reply.token == nil)
-        #expect(try HandshakeMessage(decoding: reply.value!)
-            == HandshakeMessage(mode: .reply, noise: noise, peerAddress: server))
+        #expect(
+            try HandshakeMessage(decoding: reply.value!)
+                == HandshakeMessage(mode: .reply, noise: noise, peerAddress: server))
 
         let named = bench.send(
             .peerHandshake, target: .zero, value: handshake(.fromClient, relay: relay), from: client)
@@ -173,9 +178,10 @@ private final class Bench {
         // One host gets its share per second, and no more.
         var count = 0
         for _ in 0..<(HyperLimits.relaysPerHostCount * 2) {
-            count += bench.send(
-                .peerHolepunch, target: target, value: holepunch(.fromClient, peer: server), from: client
-            ).sent.count
+            count +=
+                bench.send(
+                    .peerHolepunch, target: target, value: holepunch(.fromClient, peer: server), from: client
+                ).sent.count
         }
         #expect(count == HyperLimits.relaysPerHostCount)
         bench.advance(.seconds(1))
@@ -190,15 +196,18 @@ private final class Bench {
         let bench = Bench()
         let target = try bench.announceSelf(keyPair, from: server)
         for peer in [server.with(port: 4444), nil] {
-            let there = bench.send(.peerHolepunch, target: target, value: holepunch(.fromClient, peer: peer), from: client)
+            let there = bench.send(
+                .peerHolepunch, target: target, value: holepunch(.fromClient, peer: peer), from: client)
             #expect(there.sent.map(\.destination) == [peer ?? server])
-            #expect(try HolepunchMessage(decoding: RPCRequest(datagram: there.sent[0].bytes).value!)
-                == HolepunchMessage(mode: .fromRelay, id: 3, payload: [9], peerAddress: client))
+            #expect(
+                try HolepunchMessage(decoding: RPCRequest(datagram: there.sent[0].bytes).value!)
+                    == HolepunchMessage(mode: .fromRelay, id: 3, payload: [9], peerAddress: client))
         }
         let back = bench.send(.peerHolepunch, target: target, value: holepunch(.fromServer, peer: client), from: server)
         #expect(back.sent.map(\.destination) == [client])
-        #expect(try HolepunchMessage(decoding: RPCResponse(datagram: back.sent[0].bytes).value!)
-            == HolepunchMessage(mode: .reply, id: 3, payload: [9], peerAddress: server))
+        #expect(
+            try HolepunchMessage(decoding: RPCResponse(datagram: back.sent[0].bytes).value!)
+                == HolepunchMessage(mode: .reply, id: 3, payload: [9], peerAddress: server))
         for value in [
             holepunch(.fromServer), holepunch(.fromRelay, peer: client), holepunch(.fromSecondRelay, peer: client),
             holepunch(.reply, peer: client), [],
@@ -283,7 +292,9 @@ private final class Bench {
         // The answers show the punch socket's address, so they wait for it.
         #expect(!outputs.contains { if case .send = $0 { true } else { false } })
         bench.node.socketBound(socket, now: bench.now)
-        let answers: [OutgoingDatagram] = bench.take().compactMap { if case .send(let datagram) = $0 { datagram } else { nil } }
+        let answers: [OutgoingDatagram] = bench.take().compactMap {
+            if case .send(let datagram) = $0 { datagram } else { nil }
+        }
         #expect(answers.map(\.destination) == [relay, server])
         #expect(answers.allSatisfy { $0.socket == socket })
         #expect(try RPCRequest(datagram: answers[0].bytes).transaction == first.transaction)
@@ -369,7 +380,9 @@ private final class Bench {
             #expect(result.sent.isEmpty && result.other.isEmpty)
         }
         let huge = [UInt8](repeating: 1, count: HyperLimits.noiseByteCount + 1)
-        #expect(bench.send(.peerHandshake, target: target, value: handshake(.fromClient, noise: huge), from: client).sent.isEmpty)
+        #expect(
+            bench.send(.peerHandshake, target: target, value: handshake(.fromClient, noise: huge), from: client).sent
+                .isEmpty)
         #expect(bench.node.servers.values.first?.handshakeCount == 0)
     }
 
@@ -435,7 +448,8 @@ private enum HyperFuzz {
         for mode: RelayMode in [.fromClient, .fromServer, .fromRelay, .fromSecondRelay, .reply] {
             let handshake = HandshakeMessage(
                 mode: mode, noise: [UInt8](repeating: 7, count: 120), peerAddress: address, relayAddress: address)
-            let holepunch = HolepunchMessage(mode: mode, id: 0, payload: [UInt8](repeating: 7, count: 80), peerAddress: address)
+            let holepunch = HolepunchMessage(
+                mode: mode, id: 0, payload: [UInt8](repeating: 7, count: 80), peerAddress: address)
             for (command, value) in [(UInt64(0), handshake.encoded), (1, holepunch.encoded)] {
                 list.append(
                     RPCRequest(

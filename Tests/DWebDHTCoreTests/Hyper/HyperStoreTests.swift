@@ -15,7 +15,9 @@ import Testing
         StoreRequest(target: target, token: token, value: value, from: from ?? self.from, nodeID: nodeID)
     }
 
-    private func keys(_ number: Int) -> KeyPair { KeyPair(seed: Blake2b.hash32([UInt8(number >> 8), UInt8(number & 255)])) }
+    private func keys(_ number: Int) -> KeyPair {
+        KeyPair(seed: Blake2b.hash32([UInt8(number >> 8), UInt8(number & 255)]))
+    }
 
     private func announcement(
         _ target: Bytes32, _ keyPair: KeyPair, relays: [SocketAddress] = [], refresh: Bytes32? = nil,
@@ -154,7 +156,9 @@ import Testing
             #expect(store.forwardAddress(for: target, now: minutes(minute)) != nil)
         }
         #expect(store.forwardAddress(for: target, now: minutes(260)) == nil)
-        for day in 1...20 { #expect(store.immutableGet(request(hash), now: minutes(Double(day) * 1440)) == .value(value)) }
+        for day in 1...20 {
+            #expect(store.immutableGet(request(hash), now: minutes(Double(day) * 1440)) == .value(value))
+        }
         #expect(store.immutableGet(request(hash), now: minutes(1440 * 24)) == .value(nil))
     }
 

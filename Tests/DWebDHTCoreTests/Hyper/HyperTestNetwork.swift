@@ -28,7 +28,9 @@ final class HyperTestNetwork {
             self.mapping = mapping
         }
 
-        func translate(_ source: SocketAddress, to destination: SocketAddress, _ random: inout SecureRandom) -> SocketAddress {
+        func translate(_ source: SocketAddress, to destination: SocketAddress, _ random: inout SecureRandom)
+            -> SocketAddress
+        {
             let key = mapping == .consistent ? [source] : [source, destination]
             var port = ports[key] ?? 0
             while port == 0 || inner[port] != nil && ports[key] != port {
@@ -71,6 +73,10 @@ final class HyperTestNetwork {
         var isWelcoming: (IncomingHandshake) -> Bool = { _ in true }
         var releasedSockets: Set<SocketID> = []
         var bindDelay = Duration.zero
+        var upgrades: [ConnectionID: HyperPath] = [:]
+        var abandoned: Set<ConnectionID> = []
+        /// Streams that run through the relay, and what a direct packet for them belongs to.
+        var relayedStreams: [UInt32: ConnectionID] = [:]
 
         init(index: Int, node: HyperDHTNode, host: SocketAddress, translator: Translator?) {
             self.index = index
@@ -87,7 +93,9 @@ final class HyperTestNetwork {
         }
 
         /// The path of the connection, if packets came through in this direction.
-        func isHeard(_ connection: ConnectionID) -> Bool { paths[connection].map { heard.contains($0.streamID) } ?? false }
+        func isHeard(_ connection: ConnectionID) -> Bool {
+            paths[connection].map { heard.contains($0.streamID) } ?? false
+        }
     }
 
     private struct Event: Comparable {
@@ -96,6 +104,8 @@ final class HyperTestNetwork {
             case wake(member: Int)
             case bound(member: Int, SocketID)
             case stream(member: Int, HyperPath, left: Int)
+            case relayed(member: Int, stream: UInt32)
+            case paired(member: Int, ConnectionID, stream: UInt32)
         }
 
         let time: MonotonicTime
@@ -120,6 +130,13 @@ final class HyperTestNetwork {
     private var translators: [SocketAddress: Translator] = [:]
     private var planned: [MonotonicTime?] = []
     private var nextPort: UInt16 = 50000
+    /// The one blind relay: which ends wait for their other end, and where its own streams lead.
+    static let relayAddress = SocketAddress(ipv4: 99, 0, 0, 1, port: 1000)
+    var isRelayWorking = true
+    private(set) var pairRequests: [BlindRelayRequest] = []
+    private var waitingPairs: [Bytes32: (member: Int, request: BlindRelayRequest)] = [:]
+    private var relayStreams: [UInt32: (member: Int, stream: UInt32)] = [:]
+    private var nextRelayStream: UInt32 = 900_000
 
     init(seed: UInt8) { random = SecureRandom(seed: Bytes32(repeating: seed)) }
 
@@ -136,6 +153,7 @@ final class HyperTestNetwork {
         let index = members.count
         var configuration = HyperConfiguration(rpc: rpc, ciphers: HyperTestCipher.ciphers)
         configuration.unixMillisecondsAtOrigin = 1_700_000_000_000
+        configuration.usesBlindRelays = true
         let node = HyperDHTNode(configuration, random: random.fork(), now: now)
         node.setLocalAddresses([host])
         let member = Member(index: index, node: node, host: host, translator: translator)
@@ -155,7 +173,8 @@ final class HyperTestNetwork {
     }
 
     func connect(
-        _ member: Member, to publicKey: PublicKey, as keyPair: KeyPair, configure: (inout ConnectOptions) -> Void = { _ in }
+        _ member: Member, to publicKey: PublicKey, as keyPair: KeyPair,
+        configure: (inout ConnectOptions) -> Void = { _ in }
     ) -> ConnectionID {
         let stream = member.nextStreamID
         member.nextStreamID += 1
@@ -191,8 +210,20 @@ final class HyperTestNetwork {
             guard !members[index].releasedSockets.contains(socket) else { return }
             members[index].node.socketBound(socket, now: now)
             flush(members[index])
+        case .relayed(let index, let stream):
+            members[index].heard.insert(stream)
+        case .paired(let index, let connection, let stream):
+            members[index].node.relayPaired(
+                connection, on: .client, address: HyperTestNetwork.relayAddress, remoteStreamID: stream, now: now)
+            flush(members[index])
         case .stream(let index, let path, let left):
             guard members[index].isAlive, left > 0 else { return }
+            if path.address == HyperTestNetwork.relayAddress {
+                guard let end = relayStreams[path.remoteStreamID] else { return }
+                push(.relayed(member: end.member, stream: end.stream), at: now + .milliseconds(30))
+                push(.stream(member: index, path, left: left - 1), at: now + .milliseconds(200))
+                return
+            }
             var writer = ByteWriter()
             writer.writeByte(0xff)
             writer.writeUInt32(path.remoteStreamID)
@@ -216,6 +247,10 @@ final class HyperTestNetwork {
             _ = try? reader.readByte()
             guard let stream = try? reader.readUInt32() else { return }
             if let connection = member.pendingStreams[stream] {
+                member.node.streamTraffic(connection, on: route.socket, from: from, now: now)
+                flush(member)
+            }
+            if let connection = member.relayedStreams[stream] {
                 member.node.streamTraffic(connection, on: route.socket, from: from, now: now)
                 flush(member)
             }
@@ -257,6 +292,7 @@ final class HyperTestNetwork {
                 precondition(member.paths[path.connection] == nil, "a connection gets one path")
                 member.paths[path.connection] = path
                 member.pendingStreams[path.streamID] = nil
+                if path.isRelayed { member.relayedStreams[path.streamID] = path.connection }
                 push(.stream(member: member.index, path, left: 20), at: now)
             case .connectionFailed(let connection, let error): member.failures[connection] = error
             case .announced(let server, let relays): member.announcements[server, default: []].append(relays)
@@ -264,10 +300,39 @@ final class HyperTestNetwork {
             case .event(let event): member.rpcEvents.append(event)
             }
         }
+        while let output = member.node.pollRelayOutput() {
+            switch output {
+            case .pair(let request): pair(request, member)
+            case .abandon(let connection): member.abandoned.insert(connection)
+            case .upgrade(let path):
+                precondition(member.upgrades[path.connection] == nil, "a connection is upgraded once")
+                member.upgrades[path.connection] = path
+                member.relayedStreams[path.streamID] = nil
+                push(.stream(member: member.index, path, left: 20), at: now)
+            }
+        }
         guard let deadline = member.node.nextDeadline else { return }
         if let before = planned[member.index], before <= deadline { return }
         planned[member.index] = max(deadline, now)
         push(.wake(member: member.index), at: max(deadline, now))
+    }
+
+    private func pair(_ request: BlindRelayRequest, _ member: Member) {
+        pairRequests.append(request)
+        guard isRelayWorking else { return }
+        guard let other = waitingPairs.removeValue(forKey: request.token) else {
+            waitingPairs[request.token] = (member.index, request)
+            return
+        }
+        guard other.request.isInitiator != request.isInitiator else { return }
+        let streams = (nextRelayStream, nextRelayStream + 1)
+        nextRelayStream += 2
+        // What the relay made for one end leads to the other.
+        relayStreams[streams.0] = (other.member, other.request.streamID)
+        relayStreams[streams.1] = (member.index, request.streamID)
+        push(.paired(member: member.index, request.connection, stream: streams.0), at: now + .milliseconds(300))
+        push(
+            .paired(member: other.member, other.request.connection, stream: streams.1), at: now + .milliseconds(320))
     }
 
     private func send(_ datagram: OutgoingDatagram, from member: Member) {

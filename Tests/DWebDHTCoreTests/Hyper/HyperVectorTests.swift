@@ -5,9 +5,11 @@ import DWebTestSupport
 import Testing
 
 @Suite struct HyperVectorTests {
-    let file: JSONValue
+    // Read once: every test uses the same file.
+    private static let recorded = Result { try VectorFile.json("dht.json") }
+    private let file: JSONValue
 
-    init() throws { file = try VectorFile.json("dht.json") }
+    init() throws { file = try HyperVectorTests.recorded.get() }
 
     // MARK: Payload codecs
 
@@ -52,7 +54,8 @@ import Testing
                 try check(
                     PluginRequest(
                         name: try value["plugin"].stringValue, version: try value["version"].uintValue,
-                        command: try value["command"].uintValue, value: try value["value"].optional { try $0.hexValue }))
+                        command: try value["command"].uintValue, value: try value["value"].optional { try $0.hexValue })
+                )
             case "relay.pair":
                 try check(
                     BlindRelayPair(
@@ -293,7 +296,9 @@ import Testing
 
         var ids: [SocketAddress: Bytes32] = [:]
         for node in try transcript["nodes"].arrayValue {
-            guard !node["id"].isNull, let address = SocketAddress(text: try node["server"].stringValue) else { continue }
+            guard !node["id"].isNull, let address = SocketAddress(text: try node["server"].stringValue) else {
+                continue
+            }
             ids[address] = try node["id"].bytes32Value
         }
         var verifiedCount = 0

@@ -21,6 +21,10 @@ struct ClientPunch: Sendable {
         case analyzing(isReopening: Bool, isRetry: Bool)
         /// The round that starts the punching is out.
         case announcing
+        /// The peer is told that we have to wait for our turn.
+        case postponing
+        /// Another random punch runs, here or there.
+        case waitingForTurn(until: MonotonicTime)
         case punching
         case ended
     }
@@ -31,6 +35,8 @@ struct ClientPunch: Sendable {
     private let clientRelay: SocketAddress
     private let serverRelay: RelayPath
     private let isFastOpenEnabled: Bool
+    /// Whether there is time: the stream may run through a blind relay meanwhile.
+    private let hasBlindRelay: Bool
     private var serverAddress: SocketAddress
     private var puncher: Puncher
     private var phase = Phase.ended
@@ -38,18 +44,27 @@ struct ClientPunch: Sendable {
     private var peerToken: Bytes32?
     private var peerAddress: SocketAddress?
     private var outcome: Outcome?
+    // Who was asked last, and which of the server's addresses our token was made for.
+    private var askedRelay: SocketAddress
+    private var provenAddress: SocketAddress?
+    /// Whether we had to wait: the peer is then asked through its own relay, and its address is proven already.
+    private var isDelayed = false
+    /// Whether a random punch is kept free for us while the peer is asked; others must not start meanwhile.
+    private var holdsRandomPunch = false
 
     init(
-        answer: Connector.Answer, options: ConnectOptions, localSecret: Bytes32, relays: [RelayPath],
+        answer: Connector.Answer, options: ConnectOptions, relays: [RelayPath], hasBlindRelay: Bool,
         _ context: inout HyperContext
     ) {
         precondition(!relays.isEmpty, "a hole is punched with the help of the server's relays")
         target = Blake2b.hash32(options.remotePublicKey.bytes)
         slot = answer.payload.holepunch?.id ?? 0
-        seal = HolepunchSeal(secret: answer.keys.holepunchSecret, localSecret: localSecret)
+        seal = HolepunchSeal(secret: answer.keys.holepunchSecret, localSecret: context.random.bytes32())
         clientRelay = answer.relayAddress
         serverRelay = relays.first { $0.relayAddress == answer.relayAddress } ?? relays[0]
         isFastOpenEnabled = options.isFastOpenEnabled
+        self.hasBlindRelay = hasBlindRelay
+        askedRelay = answer.relayAddress
         serverAddress = answer.serverAddress
         puncher = Puncher(isInitiator: true, remoteFirewall: answer.payload.firewall, &context)
         probe(isRetry: false, &context)
@@ -57,7 +72,10 @@ struct ClientPunch: Sendable {
 
     var nextDeadline: MonotonicTime? {
         var deadline = puncher.nextDeadline
-        if case .waitingForPeer(let until, _) = phase { deadline = min(deadline ?? until, until) }
+        switch phase {
+        case .waitingForPeer(let until, _), .waitingForTurn(let until): deadline = min(deadline ?? until, until)
+        case .probing, .analyzing, .announcing, .postponing, .punching, .ended: break
+        }
         return deadline
     }
 
@@ -73,6 +91,7 @@ struct ClientPunch: Sendable {
         if case .waitingForPeer(let until, let isRetry) = phase, until <= context.now {
             phase = .analyzing(isReopening: false, isRetry: isRetry)
         }
+        if case .waitingForTurn(let until) = phase, until <= context.now { announce(&context) }
         advance(&context)
     }
 
@@ -88,6 +107,7 @@ struct ClientPunch: Sendable {
 
     mutating func destroy(keeping socket: SocketID?, _ context: inout HyperContext) {
         phase = .ended
+        giveBackRandomPunch(&context)
         puncher.destroy(keeping: socket, &context)
     }
 
@@ -95,31 +115,31 @@ struct ClientPunch: Sendable {
     mutating func replied(_ reply: RPCReply?, round: UInt64, _ context: inout HyperContext) {
         guard round &+ 1 == self.round else { return }
         switch phase {
-        case .probing, .announcing: break
-        case .waitingForPeer, .analyzing, .punching, .ended: return
+        case .probing, .announcing, .postponing: break
+        case .waitingForPeer, .analyzing, .waitingForTurn, .punching, .ended: return
         }
+        giveBackRandomPunch(&context)
         guard let reply else { return fail(.holepunchAborted, &context) }
-        let asked = isAnnouncing ? clientRelay : serverRelay.relayAddress
-        guard reply.from.address == asked, let value = reply.value,
+        guard reply.from.address == askedRelay, let value = reply.value,
             let message = try? HolepunchMessage(decoding: value), message.mode == .reply
         else { return fail(.badHolepunchReply, &context) }
         guard let payload = seal.open(message.payload) else { return fail(.holepunchInvalid, &context) }
+        if payload.error == .tryLater, hasBlindRelay, case .announcing = phase {
+            isDelayed = true
+            return waitForTurn(&context)
+        }
         guard payload.error == .none else { return fail(.remoteAborted, &context) }
-        // The token was made for the address that the message went to, so an echo proves that address.
-        let sent = isAnnouncing ? serverAddress : nil
-        let isEchoed = sent.map { payload.remoteToken == seal.token(for: $0) } ?? false
+        // Our token was made for the address that the message went to, so its echo proves that address.
+        let isEchoed = provenAddress.map { payload.remoteToken == seal.token(for: $0) } ?? false
         puncher.updateRemote(
             isPunching: payload.isPunching, firewall: payload.firewall, addresses: payload.addresses,
-            verified: isEchoed ? sent : nil)
-        if case .probing(let isRetry) = phase {
-            probed(payload, message: message, reply: reply, isRetry: isRetry, &context)
-        } else {
-            announced(&context)
+            verified: isEchoed ? provenAddress : nil)
+        switch phase {
+        case .probing(let isRetry): probed(payload, message: message, reply: reply, isRetry: isRetry, &context)
+        case .announcing: announced(&context)
+        case .postponing: waitForTurn(&context)
+        case .waitingForPeer, .analyzing, .waitingForTurn, .punching, .ended: break
         }
-    }
-
-    private var isAnnouncing: Bool {
-        if case .announcing = phase { true } else { false }
     }
 
     // MARK: Probe
@@ -192,15 +212,35 @@ struct ClientPunch: Sendable {
         }
         puncher.freeze()
         let isRandom = puncher.remoteFirewall == .random || puncher.nat.firewall == .random
-        if isRandom, !context.randomPunches.isAvailable(now: context.now) { return fail(.holepunchAborted, &context) }
+        let mustWait = isRandom && !context.randomPunches.isAvailable(now: context.now)
+        if mustWait, !hasBlindRelay { return fail(.holepunchAborted, &context) }
+        if mustWait, isDelayed { return waitForTurn(&context) }
         var payload = HolepunchPayload()
         payload.firewall = puncher.nat.firewall
-        payload.isPunching = true
+        payload.isPunching = !mustWait
         payload.addresses = puncher.nat.addresses
-        payload.token = seal.token(for: serverAddress)
+        payload.token = isDelayed ? nil : seal.token(for: serverAddress)
         payload.remoteToken = peerToken
-        phase = .announcing
-        send(&payload, to: clientRelay, peerAddress: serverAddress, &context)
+        phase = mustWait ? .postponing : .announcing
+        let path = isDelayed ? serverRelay : RelayPath(relayAddress: clientRelay, peerAddress: serverAddress)
+        send(&payload, to: path.relayAddress, peerAddress: path.peerAddress, &context)
+        if mustWait {
+            isDelayed = true
+        } else if isRandom {
+            holdsRandomPunch = true
+            context.randomPunches.begin()
+        }
+    }
+
+    private mutating func giveBackRandomPunch(_ context: inout HyperContext) {
+        guard holdsRandomPunch else { return }
+        holdsRandomPunch = false
+        context.randomPunches.giveBack()
+    }
+
+    private mutating func waitForTurn(_ context: inout HyperContext) {
+        let pause = Duration.milliseconds(Int.random(in: 10_000...20_000, using: &context.random))
+        phase = .waitingForTurn(until: context.now + pause)
     }
 
     private mutating func announced(_ context: inout HyperContext) {
@@ -229,6 +269,8 @@ struct ClientPunch: Sendable {
         _ context: inout HyperContext, tag: HyperTag? = nil
     ) {
         payload.round = round
+        askedRelay = relay
+        provenAddress = payload.token == nil ? nil : peerAddress
         let sealed = seal.seal(payload, nonce: context.random.bytes(SecretBox.nonceByteCount))
         let message = HolepunchMessage(mode: .fromClient, id: slot, payload: sealed, peerAddress: peerAddress)
         context.actions.append(

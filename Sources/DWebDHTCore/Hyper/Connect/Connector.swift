@@ -17,6 +17,8 @@ package struct ConnectOptions: Sendable {
     package var isFastOpenEnabled = true
     /// Whether the socket can serve later connections to the same peer.
     package var isSocketReusable = false
+    /// Blind relays to offer, of which one is picked; the server's own choice comes first.
+    package var relayThrough: [PublicKey] = []
 
     /// Connects `keyPair` to `remotePublicKey`.
     package init(to remotePublicKey: PublicKey, as keyPair: KeyPair, streamID: UInt32) {
@@ -65,6 +67,8 @@ struct Connector: Sendable {
     private var isLocalPingRunning = false
     private var passiveDeadline: MonotonicTime?
     private var punch: ClientPunch?
+    private var ownRelay: NoisePayload.RelayThrough?
+    private var relay: BlindRelayAttempt?
     private var failure: ConnectError?
 
     init(
@@ -78,7 +82,7 @@ struct Connector: Sendable {
 
     var nextDeadline: MonotonicTime? {
         guard !isDone else { return nil }
-        return [passiveDeadline, punch?.nextDeadline].compactMap { $0 }.min()
+        return [passiveDeadline, punch?.nextDeadline, relay?.nextDeadline].compactMap { $0 }.min()
     }
 
     // MARK: Search
@@ -144,7 +148,7 @@ struct Connector: Sendable {
     }
 
     private mutating func attempt(_ address: SocketAddress, index: Int, _ context: inout HyperContext) {
-        guard let noise = message1(context) else { return fail(.peerConnectionFailed, &context) }
+        guard let noise = message1(&context) else { return fail(.peerConnectionFailed, &context) }
         inFlight.insert(index)
         let message = HandshakeMessage(mode: .fromClient, noise: noise)
         context.actions.append(
@@ -154,7 +158,7 @@ struct Connector: Sendable {
     }
 
     /// Message 1 is made once: the server recognises repetitions by its bytes.
-    private mutating func message1(_ context: HyperContext) -> [UInt8]? {
+    private mutating func message1(_ context: inout HyperContext) -> [UInt8]? {
         if let noise { return noise }
         var payload = NoisePayload()
         firewall = context.publicAddress == nil ? .unknown : .open
@@ -163,6 +167,10 @@ struct Connector: Sendable {
         if options.isLocalConnectionAllowed { payload.addresses4 += context.localAddresses }
         payload.stream = NoisePayload.StreamInfo(id: options.streamID, isSocketReusable: options.isSocketReusable)
         payload.secretStreamVersion = 1
+        if context.usesBlindRelays, let relay = options.relayThrough.randomElement(using: &context.random) {
+            ownRelay = NoisePayload.RelayThrough(publicKey: relay, token: context.random.bytes32())
+            payload.relayThrough = ownRelay
+        }
         noise = try? initiator.makeMessage1(payload: payload.encoded)
         return noise
     }
@@ -240,6 +248,7 @@ struct Connector: Sendable {
             passiveDeadline = context.now + HyperTimes.passiveConnect
             return
         }
+        startRelay(answer.payload, &context)
         if options.isLocalConnectionAllowed, answer.clientAddress.hasSameHost(as: answer.serverAddress) {
             let usable = answer.payload.addresses4.filter { AddressClass($0) != .reserved && $0.port != 0 }
             if let first = usable.first {
@@ -249,7 +258,39 @@ struct Connector: Sendable {
             }
         }
         punch = ClientPunch(
-            answer: answer, options: options, localSecret: context.random.bytes32(), relays: relays, &context)
+            answer: answer, options: options, relays: relays, hasBlindRelay: relay != nil, &context)
+        settle(&context)
+    }
+
+    private mutating func startRelay(_ payload: NoisePayload, _ context: inout HyperContext) {
+        guard context.usesBlindRelays, let through = payload.relayThrough ?? ownRelay else { return }
+        relay = BlindRelayAttempt(
+            BlindRelayRequest(
+                connection: id, relay: through.publicKey, token: through.token,
+                isInitiator: payload.relayThrough == nil, streamID: options.streamID), &context)
+    }
+
+    /// The blind relay joined both sides: the stream can run through it until there is a direct path.
+    mutating func relayPaired(
+        on socket: SocketID, _ address: SocketAddress, remoteStreamID: UInt32, _ context: inout HyperContext
+    ) {
+        guard !isDone, relay?.phase == .pending, let answer else { return }
+        relay?.paired(on: socket, address)
+        rememberRelays(&context)
+        context.actions.append(
+            .output(
+                .connect(
+                    HyperPath(
+                        connection: id, isInitiator: true, socket: socket, address: address,
+                        streamID: options.streamID, remoteStreamID: remoteStreamID, keys: answer.keys,
+                        isRelayed: true))))
+        settle(&context)
+    }
+
+    mutating func relayFailed(_ context: inout HyperContext) {
+        guard !isDone else { return }
+        relay?.fail()
+        failure = failure ?? .relayAborted
         settle(&context)
     }
 
@@ -266,7 +307,7 @@ struct Connector: Sendable {
 
     /// A packet for the stream came in before the stream was connected.
     mutating func traffic(on socket: SocketID, from address: SocketAddress, _ context: inout HyperContext) {
-        guard !isDone else { return }
+        guard !isDone, relay?.isRelay(socket, address) != true else { return }
         if answer == nil {
             early = (socket, address)
         } else {
@@ -298,6 +339,7 @@ struct Connector: Sendable {
             passiveDeadline = nil
             failure = .holepunchAborted
         }
+        if relay?.wake(&context) == true { failure = failure ?? .relayAborted }
         punch?.wake(&context)
         settle(&context)
     }
@@ -313,8 +355,11 @@ struct Connector: Sendable {
             punch = nil
         case nil: break
         }
-        if punch == nil, !isLocalPingRunning, passiveDeadline == nil {
-            fail(failure ?? .holepunchAborted, &context)
+        guard punch == nil, !isLocalPingRunning, passiveDeadline == nil else { return }
+        switch relay?.phase {
+        case .pending: return
+        case .paired: isDone = true
+        case .failed, nil: fail(failure ?? .holepunchAborted, &context)
         }
     }
 
@@ -324,16 +369,24 @@ struct Connector: Sendable {
         punch?.destroy(keeping: socket, &context)
         punch = nil
         context.actions.append(.cancelAll)
-        let relays = answer.payload.relayAddresses ?? []
-        let good = relays.prefix(HyperLimits.serverRelayCount).filter { $0.port != 0 }
+        let path = HyperPath(
+            connection: id, isInitiator: true, socket: socket, address: address, streamID: options.streamID,
+            remoteStreamID: answer.stream.id, keys: answer.keys)
+        if relay?.phase == .paired {
+            context.actions.append(.relay(.upgrade(path)))
+        } else {
+            relay?.abandon(&context)
+            rememberRelays(&context)
+            context.actions.append(.output(.connect(path)))
+        }
+    }
+
+    private func rememberRelays(_ context: inout HyperContext) {
+        guard let answer else { return }
+        let relays = (answer.payload.relayAddresses ?? []).prefix(HyperLimits.serverRelayCount)
+        let good = relays.filter { $0.port != 0 }
         context.actions.append(
             .rememberRelays(options.remotePublicKey, good.isEmpty ? [answer.relayAddress] : Array(good)))
-        context.actions.append(
-            .output(
-                .connect(
-                    HyperPath(
-                        connection: id, isInitiator: true, socket: socket, address: address,
-                        streamID: options.streamID, remoteStreamID: answer.stream.id, keys: answer.keys))))
     }
 
     /// Ends with an error.
@@ -343,6 +396,8 @@ struct Connector: Sendable {
         punch?.destroy(keeping: nil, &context)
         punch = nil
         context.actions.append(.cancelAll)
+        guard relay?.phase != .paired else { return }
+        relay?.abandon(&context)
         context.actions.append(.output(.connectionFailed(id, error)))
     }
 
@@ -352,6 +407,7 @@ struct Connector: Sendable {
         isDone = true
         punch?.destroy(keeping: nil, &context)
         punch = nil
+        relay?.abandon(&context)
         context.actions.append(.cancelAll)
     }
 }

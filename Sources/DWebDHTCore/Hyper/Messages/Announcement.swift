@@ -45,7 +45,8 @@ package struct Announcement: HyperCodable {
         refresh: Bytes32? = nil, bump: UInt64 = 0, keyPair: KeyPair
     ) -> Announcement {
         var value = Announcement(
-            peer: PeerRecord(publicKey: keyPair.publicKey, relayAddresses: relayAddresses), refresh: refresh, bump: bump)
+            peer: PeerRecord(publicKey: keyPair.publicKey, relayAddresses: relayAddresses), refresh: refresh, bump: bump
+        )
         value.signature = keyPair.sign(value.signable(kind, target: target, nodeID: nodeID, token: token))
         return value
     }

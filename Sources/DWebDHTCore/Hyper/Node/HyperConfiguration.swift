@@ -8,6 +8,9 @@ package struct HyperConfiguration: Sendable {
     package var ciphers: HandshakeCiphers
     /// The wall clock at `MonotonicTime.zero`, in milliseconds since 1970: bumps are compared with it.
     package var unixMillisecondsAtOrigin: Int64 = 0
+    /// Whether the driver polls ``HyperDHTNode/pollRelayOutput()`` and can connect to blind relays. Otherwise none is
+    /// offered, and offers of peers are ignored.
+    package var usesBlindRelays = false
 
     /// Takes part as `rpc` says, with handshakes by `ciphers`.
     package init(rpc: RPCConfiguration, ciphers: HandshakeCiphers) {

@@ -65,6 +65,9 @@ enum HyperAction: Sendable {
     /// The socket now belongs to a stream and no longer to this part.
     case handOverSocket(SocketID)
     case output(HyperOutput)
+    case relay(HyperRelayOutput)
+    /// Nothing more happens to this incoming connection.
+    case forget(ConnectionID)
     case answerHandshake(HandshakeRoute, noise: [UInt8], socket: SocketID?)
     case answerHolepunch(IncomingRequest, payload: [UInt8], peerAddress: SocketAddress, socket: SocketID?)
     /// Remember which nodes lead to a peer.
@@ -90,6 +93,9 @@ struct RandomPunchBudget: Sendable {
 
     mutating func begin() { activeCount += 1 }
 
+    /// Gives back what ``begin()`` took, if nothing was sent.
+    mutating func giveBack() { activeCount -= 1 }
+
     mutating func end(now: MonotonicTime) {
         activeCount -= 1
         lastEnd = now
@@ -102,6 +108,8 @@ struct HyperContext: Sendable {
     var random: SecureRandom
     /// Whether the node must assume that it cannot be reached.
     var isFirewalled = true
+    /// Whether the driver can connect to blind relays.
+    var usesBlindRelays = false
     /// Whether the network works.
     var isOnline = true
     /// The node's public address, known only if it can be reached there.
@@ -154,6 +162,8 @@ package struct HyperPath: Sendable, Equatable {
     package var remoteStreamID: UInt32
     /// The keys of the encrypted stream.
     package var keys: HandshakeKeys
+    /// Whether the address is a blind relay's; a ``HyperRelayOutput/upgrade(_:)`` may follow.
+    package var isRelayed = false
 }
 
 /// A client that asks to be connected: answer with ``HyperDHTNode/accept(_:streamID:now:)`` or

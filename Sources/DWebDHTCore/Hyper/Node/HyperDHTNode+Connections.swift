@@ -94,4 +94,38 @@ extension HyperDHTNode {
         withServer(server, now: now) { $0.refuse(connection, &$1) }
         settle(now: now)
     }
+
+    // MARK: Blind relays
+
+    /// The relay that ``HyperRelayOutput/pair(_:)`` asked for joined both sides.
+    ///
+    /// - Parameters:
+    ///   - socket: The socket of the connection to the relay.
+    ///   - address: The relay's address on that connection.
+    ///   - remoteStreamID: The stream id in the relay's answer.
+    package func relayPaired(
+        _ connection: ConnectionID, on socket: SocketID, address: SocketAddress, remoteStreamID: UInt32,
+        now: MonotonicTime
+    ) {
+        if let server = incoming[connection] {
+            withServer(server, now: now) {
+                $0.relayPaired(connection, on: socket, address, remoteStreamID: remoteStreamID, &$1)
+            }
+        } else {
+            withConnector(connection, now: now) {
+                $0.relayPaired(on: socket, address, remoteStreamID: remoteStreamID, &$1)
+            }
+        }
+        settle(now: now)
+    }
+
+    /// The relay that ``HyperRelayOutput/pair(_:)`` asked for cannot be had.
+    package func relayFailed(_ connection: ConnectionID, now: MonotonicTime) {
+        if let server = incoming[connection] {
+            withServer(server, now: now) { $0.relayFailed(connection, &$1) }
+        } else {
+            withConnector(connection, now: now) { $0.relayFailed(&$1) }
+        }
+        settle(now: now)
+    }
 }

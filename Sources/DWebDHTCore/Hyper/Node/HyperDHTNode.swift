@@ -13,13 +13,15 @@ import DequeModule
 /// 3. ``HyperOutput/bindSocket(_:)``: bind a socket on any port, report ``socketBound(_:now:)``. The node holds
 ///    datagrams for it until then. ``HyperOutput/releaseSocket(_:)`` may come before the report; then close on arrival.
 /// 4. To connect, choose a stream id, call ``connect(_:now:)``. When a packet for that stream arrives before the stream
-///    has a peer, call ``streamTraffic(_:on:from:now:)``. ``HyperOutput/connect(_:)`` says socket, address, remote id and
-///    keys: connect the stream and start the encrypted stream on it. Replay held packets then. Or
+///    has a peer, call ``streamTraffic(_:on:from:now:)``. ``HyperOutput/connect(_:)`` says socket, address, remote id
+///    and keys: connect the stream and start the encrypted stream on it. Replay held packets then. Or
 ///    ``HyperOutput/connectionFailed(_:_:)`` comes, with a reason.
 /// 5. To be connected to, ``listen(as:options:now:)``. Each client comes as ``HyperOutput/handshake(_:)``; answer
 ///    ``accept(_:streamID:now:)`` with a fresh stream id, or ``refuse(_:now:)``; then as in 4, with the same outputs.
 /// 6. A socket numbered ``SocketID/firstExtra`` or above that a ``HyperPath`` names belongs to its stream from then on.
-/// 7. Lookups, announcements, gets and puts return an ``OperationID`` and report through
+/// 7. With ``HyperConfiguration/usesBlindRelays``, poll ``pollRelayOutput()`` too. A relayed stream's packets that come
+///    from elsewhere than the relay go to ``streamTraffic(_:on:from:now:)`` as well: they bring the upgrade.
+/// 8. Lookups, announcements, gets and puts return an ``OperationID`` and report through
 ///    ``HyperOutput/operation(_:_:)``, ending with ``HyperOperationEvent/finished(_:)``.
 ///
 /// It is not safe to use from two threads, and does no input or output of its own.
@@ -49,6 +51,7 @@ package final class HyperDHTNode {
     var store: RecordStore
     var gate = RelayGate()
     var outputs: Deque<HyperOutput> = []
+    var relayOutputs: Deque<HyperRelayOutput> = []
     var operations: [OperationID: HyperOperation] = [:]
     var servers: [ServerID: HandshakeServer] = [:]
     var closingServers: Set<ServerID> = []
@@ -76,6 +79,7 @@ package final class HyperDHTNode {
         store = RecordStore(random: random.fork())
         context = HyperContext(random: random.fork())
         context.now = now
+        context.usesBlindRelays = configuration.usesBlindRelays
     }
 
     // MARK: Life
@@ -214,14 +218,18 @@ package final class HyperDHTNode {
     private func currentPartDeadline() -> MonotonicTime? {
         guard isPartDeadlineStale else { return partDeadline }
         isPartDeadlineStale = false
-        partDeadline = (connectors.values.lazy.compactMap(\.nextDeadline).min()).map { first in
-            min(first, servers.values.lazy.compactMap(\.nextDeadline).min() ?? first)
-        } ?? servers.values.lazy.compactMap(\.nextDeadline).min()
+        partDeadline =
+            (connectors.values.lazy.compactMap(\.nextDeadline).min()).map { first in
+                min(first, servers.values.lazy.compactMap(\.nextDeadline).min() ?? first)
+            } ?? servers.values.lazy.compactMap(\.nextDeadline).min()
         return partDeadline
     }
 
     /// The next thing to do, or nil when there is nothing more.
     package func pollOutput() -> HyperOutput? { outputs.popFirst() }
+
+    /// The next thing to do about blind relays, or nil; to be polled beside ``pollOutput()`` if relays are used.
+    package func pollRelayOutput() -> HyperRelayOutput? { relayOutputs.popFirst() }
 
     // MARK: Parts
 
@@ -286,6 +294,10 @@ package final class HyperDHTNode {
             extraSockets[socket] = nil
         case .output(let output):
             emit(output)
+        case .relay(let output):
+            relayOutputs.append(output)
+        case .forget(let connection):
+            incoming[connection] = nil
         case .answerHandshake(let route, let noise, let socket):
             answerHandshake(route, noise: noise, socket: socket)
         case .answerHolepunch(let request, let payload, let peerAddress, let socket):
@@ -298,7 +310,7 @@ package final class HyperDHTNode {
 
     private func emit(_ output: HyperOutput) {
         switch output {
-        case .connect(let path): incoming[path.connection] = nil
+        case .connect(let path): if !path.isRelayed { incoming[path.connection] = nil }
         case .connectionFailed(let connection, _): incoming[connection] = nil
         case .serverClosed(let id): closingServers.insert(id)
         case .send, .bindSocket, .releaseSocket, .resolveHost, .operation, .handshake, .announced, .event: break

@@ -1,4 +1,4 @@
-import DWebBase
+package import DWebBase
 import DWebCrypto
 
 /// How a key pair listens; spec 20 section 11.2.
@@ -9,6 +9,8 @@ package struct ListenOptions: Sendable {
     package var isHolepunchEnabled = true
     /// Whether the socket can serve later connections of the same peer.
     package var isSocketReusable = false
+    /// Blind relays to offer, of which one is picked per client.
+    package var relayThrough: [PublicKey] = []
 
     /// The usual options.
     package init() {}
@@ -139,6 +141,9 @@ struct HandshakeServer: Sendable {
         answer.stream = NoisePayload.StreamInfo(
             id: isGood ? streamID : 0, isSocketReusable: options.isSocketReusable)
         answer.secretStreamVersion = 1
+        if isGood, context.usesBlindRelays, let relay = options.relayThrough.randomElement(using: &context.random) {
+            answer.relayThrough = NoisePayload.RelayThrough(publicKey: relay, token: context.random.bytes32())
+        }
         if !announcer.relayAddresses.isEmpty { answer.relayAddresses = announcer.relayAddresses }
         slots[index]!.streamID = streamID
         slots[index]!.phase = .answered
@@ -151,7 +156,7 @@ struct HandshakeServer: Sendable {
         let waiting = slots[index]!.waiting
         slots[index]!.waiting = []
         if isGood {
-            prepare(index, &context)
+            prepare(index, ownRelay: answer.relayThrough, &context)
         } else {
             slots[index]!.fail(.serverIncompatible, &context)
         }
@@ -159,7 +164,9 @@ struct HandshakeServer: Sendable {
     }
 
     /// Chooses how the connection is to come about, in the order of spec 20 section 11.2.
-    private mutating func prepare(_ index: Int, _ context: inout HyperContext) {
+    private mutating func prepare(
+        _ index: Int, ownRelay: NoisePayload.RelayThrough?, _ context: inout HyperContext
+    ) {
         let slot = slots[index]!
         if slot.remotePayload.firewall == .open || slot.isDirect {
             let socket = slot.isDirect ? slot.request.socket : context.mainSocket
@@ -167,6 +174,12 @@ struct HandshakeServer: Sendable {
             return
         }
         slots[index]!.deadline = context.now + HyperTimes.handshakeTimeout
+        if context.usesBlindRelays, let through = ownRelay ?? slot.remotePayload.relayThrough {
+            slots[index]!.relay = BlindRelayAttempt(
+                BlindRelayRequest(
+                    connection: slot.connection, relay: through.publicKey, token: through.token,
+                    isInitiator: ownRelay != nil, streamID: slot.streamID), &context)
+        }
         if slot.clientAddress.hasSameHost(as: slot.request.to), options.isLocalAddressShared {
             let inner = slot.remotePayload.addresses4.filter { AddressClass($0) == .privateUse }
             if AddressClass.bestMatch(of: context.localAddresses, among: inner) != nil {
@@ -227,7 +240,20 @@ struct HandshakeServer: Sendable {
     /// The driver gave the client's stream up.
     mutating func cancel(_ connection: ConnectionID, _ context: inout HyperContext) {
         guard let index = connections[connection] else { return }
-        slots[index]!.fail(.destroyed, &context)
+        slots[index]!.fail(.destroyed, isFinal: true, &context)
+    }
+
+    mutating func relayPaired(
+        _ connection: ConnectionID, on socket: SocketID, _ address: SocketAddress, remoteStreamID: UInt32,
+        _ context: inout HyperContext
+    ) {
+        guard let index = connections[connection] else { return }
+        slots[index]!.relayPaired(on: socket, address, remoteStreamID: remoteStreamID, &context)
+    }
+
+    mutating func relayFailed(_ connection: ConnectionID, _ context: inout HyperContext) {
+        guard let index = connections[connection] else { return }
+        slots[index]!.relayFailed(&context)
     }
 
     // MARK: Life
@@ -235,12 +261,7 @@ struct HandshakeServer: Sendable {
     mutating func wake(_ context: inout HyperContext) {
         announcer.wake(&context)
         for index in slots.indices where slots[index] != nil {
-            slots[index]!.puncher?.wake(&context)
-            slots[index]!.advance(&context)
-            if let due = slots[index]!.deadline, due <= context.now {
-                slots[index]!.deadline = nil
-                slots[index]!.fail(.holepunchAborted, &context)
-            }
+            slots[index]!.wake(&context)
             if let due = slots[index]!.clearDeadline, due <= context.now { clear(index) }
         }
         while let last = slots.last, last == nil { slots.removeLast() }
@@ -249,7 +270,7 @@ struct HandshakeServer: Sendable {
     /// Gives up every handshake that is not connected yet.
     mutating func clearAll(_ error: ConnectError, _ context: inout HyperContext) {
         for index in slots.indices where slots[index] != nil {
-            slots[index]!.fail(error, &context)
+            slots[index]!.fail(error, isFinal: true, &context)
             clear(index)
         }
         slots = []

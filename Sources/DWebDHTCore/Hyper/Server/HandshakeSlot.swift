@@ -42,6 +42,7 @@ struct HandshakeSlot: Sendable {
     var keys: HandshakeKeys?
     var seal: HolepunchSeal?
     var puncher: Puncher?
+    var relay: BlindRelayAttempt?
     var isReplyFromPuncher = false
     var round: UInt64 = 0
     var punches: [PendingPunch] = []
@@ -68,7 +69,7 @@ struct HandshakeSlot: Sendable {
     }
 
     var nextDeadline: MonotonicTime? {
-        [deadline, clearDeadline, puncher?.nextDeadline].compactMap { $0 }.min()
+        [deadline, clearDeadline, puncher?.nextDeadline, relay?.nextDeadline].compactMap { $0 }.min()
     }
 
     /// The socket that answers leave from; nil for the one that the request arrived on.
@@ -78,26 +79,74 @@ struct HandshakeSlot: Sendable {
 
     /// The client's stream runs on `socket` from now on.
     mutating func connect(on socket: SocketID, _ address: SocketAddress, _ context: inout HyperContext) {
-        guard phase == .answered, let keys, let stream = remotePayload.stream else { return }
+        guard phase == .answered, let keys, let stream = remotePayload.stream,
+            relay?.isRelay(socket, address) != true
+        else { return }
         phase = .connected
         puncher?.destroy(keeping: socket, &context)
         punches = []
         clearLater(&context)
+        let path = HyperPath(
+            connection: connection, isInitiator: false, socket: socket, address: address, streamID: streamID,
+            remoteStreamID: stream.id, keys: keys)
+        if relay?.phase == .paired {
+            context.actions.append(.relay(.upgrade(path)))
+            context.actions.append(.forget(connection))
+        } else {
+            relay?.abandon(&context)
+            context.actions.append(.output(.connect(path)))
+        }
+    }
+
+    /// The blind relay joined both sides: the stream can run through it until there is a direct path.
+    mutating func relayPaired(
+        on socket: SocketID, _ address: SocketAddress, remoteStreamID: UInt32, _ context: inout HyperContext
+    ) {
+        guard phase == .answered, relay?.phase == .pending, let keys else { return }
+        relay?.paired(on: socket, address)
         context.actions.append(
             .output(
                 .connect(
                     HyperPath(
                         connection: connection, isInitiator: false, socket: socket, address: address,
-                        streamID: streamID, remoteStreamID: stream.id, keys: keys))))
+                        streamID: streamID, remoteStreamID: remoteStreamID, keys: keys, isRelayed: true))))
+        // The client is here; a direct path may still take its time, but not hold a socket for ever.
+        deadline = puncher?.isPunching == true ? nil : context.now + HyperTimes.relayedPunchWait
+        if puncher?.isDestroyed != false { fail(.holepunchAborted, &context) }
     }
 
-    mutating func fail(_ error: ConnectError, _ context: inout HyperContext) {
+    mutating func relayFailed(_ context: inout HyperContext) {
+        relay?.fail()
+        if phase == .answered, puncher?.isDestroyed != false, deadline == nil { fail(.relayAborted, &context) }
+    }
+
+    mutating func wake(_ context: inout HyperContext) {
+        puncher?.wake(&context)
+        advance(&context)
+        if relay?.wake(&context) == true { relayFailed(&context) }
+        if let due = deadline, due <= context.now {
+            deadline = nil
+            fail(.holepunchAborted, &context)
+        }
+    }
+
+    /// Gives direct paths up, and the connection unless a blind relay carries it or may do so.
+    mutating func fail(_ error: ConnectError, isFinal: Bool = false, _ context: inout HyperContext) {
         guard phase == .answered || phase == .deciding else { return }
         let wasAnswered = phase == .answered
-        phase = .failed
         puncher?.destroy(&context)
         punches = []
         waiting = []
+        deadline = nil
+        if relay?.phase == .paired {
+            phase = .connected
+            clearLater(&context)
+            context.actions.append(.forget(connection))
+            return
+        }
+        if relay?.phase == .pending, !isFinal { return }
+        phase = .failed
+        relay?.abandon(&context)
         clearLater(&context)
         // A client that nobody decided about has no stream to be freed.
         if wasAnswered { context.actions.append(.output(.connectionFailed(connection, error))) }
@@ -176,7 +225,11 @@ struct HandshakeSlot: Sendable {
             deadline = nil
             let isRandom = puncher!.remoteFirewall == .random || firewall == .random
             if isRandom, !puncher!.isPunching, !context.randomPunches.isAvailable(now: context.now) {
-                abort(answering: pending.request, peerAddress: pending.peerAddress, error: .tryLater, &context)
+                if relay == nil {
+                    abort(answering: pending.request, peerAddress: pending.peerAddress, error: .tryLater, &context)
+                } else {
+                    answer(pending, error: .tryLater, &context)
+                }
                 return true
             }
             guard puncher!.punch(&context) else {
@@ -186,16 +239,21 @@ struct HandshakeSlot: Sendable {
         }
         // The peer decides by what it is told now.
         if firewall != .unknown { puncher!.freeze() }
-        var answer = HolepunchPayload()
-        answer.firewall = firewall
-        answer.round = round
-        answer.isPunching = puncher!.isPunching
-        answer.addresses = puncher!.nat.addresses
-        answer.token = pending.isThroughRelay ? seal!.token(for: pending.peerAddress) : nil
-        answer.remoteToken = pending.payload.token
-        send(
-            answer, answering: pending.request, peerAddress: pending.peerAddress, socket: puncher!.socket, &context)
+        answer(pending, error: .none, &context)
         return true
+    }
+
+    private func answer(_ pending: PendingPunch, error: PeerErrorCode, _ context: inout HyperContext) {
+        guard let puncher, let seal else { return }
+        var answer = HolepunchPayload()
+        answer.error = error
+        answer.firewall = puncher.nat.firewall
+        answer.round = round
+        answer.isPunching = puncher.isPunching
+        answer.addresses = puncher.nat.addresses
+        answer.token = pending.isThroughRelay ? seal.token(for: pending.peerAddress) : nil
+        answer.remoteToken = pending.payload.token
+        send(answer, answering: pending.request, peerAddress: pending.peerAddress, socket: puncher.socket, &context)
     }
 
     private mutating func abort(

@@ -1,0 +1,257 @@
+import DWebBase
+import DWebDatabase
+import DWebPorts
+
+extension TreeEngine {
+    /// Repeats a step of an algorithm until every block that it needs is in memory.
+    func repeating<Result>(
+        _ view: TreeView, _ deadline: ReadDeadline, ahead: (UInt64) -> [UInt64] = { _ in [] },
+        _ step: () throws(TreeStop) -> Result
+    ) async throws(DTreeError) -> Result {
+        for _ in 0..<TreeLimits.loadsPerStep {
+            try check(view)
+            let missing: UInt64
+            do throws(TreeStop) {
+                return try step()
+            } catch {
+                switch error {
+                case .missing(let block): missing = block
+                case .fault(let fault, let block): throw DTreeError(fault, block: block)
+                }
+            }
+            try await load(missing, ahead: ahead(missing), deadline)
+        }
+        throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than any honest tree")
+    }
+
+    /// Waits for the first blocks of a log of which nothing is known yet, within the deadline.
+    func prepare(_ view: TreeView?, _ options: ReadOptions) async throws(DTreeError) -> TreeView {
+        if let view {
+            try await checkHeader()
+            return view
+        }
+        if database.length == 0, !database.isWritable, case .wait(let duration) = options.wait {
+            try await waitForContent(upTo: duration)
+        }
+        try await checkHeader()
+        return currentView
+    }
+
+    private func waitForContent(upTo duration: Duration) async throws(DTreeError) {
+        let deadline = loop.now + duration
+        while database.length == 0, loop.now < deadline {
+            do throws(DDatabaseError) {
+                if database.peerCount > 0 {
+                    try await database.update(upTo: deadline - loop.now)
+                    // Peers were asked: an empty log is empty.
+                    return
+                }
+                _ = try await database.block(at: 0, .wait(upTo: deadline - loop.now))
+            } catch {
+                if error.code == .blockNotAvailable || error.code == .deadlineExceeded { return }
+                throw DTreeError(error)
+            }
+        }
+    }
+
+    // MARK: Lookups
+
+    /// The entry of `key`; nil if the version has none.
+    func find(_ key: [UInt8], _ view: TreeView?, _ options: ReadOptions) async throws(DTreeError) -> DTree.Entry? {
+        let deadline = ReadDeadline(options, now: loop.now)
+        let view = try await prepare(view, options)
+        let block = try await repeating(view, deadline) { [cache] () throws(TreeStop) in
+            try TreeLookup.find(key, version: view.version, in: cache)
+        }
+        guard let block else { return nil }
+        return try await entry(block, deadline)
+    }
+
+    /// A block as callers see it. A large value is read again, since memory does not keep it.
+    private func entry(_ block: TreeBlock, _ deadline: ReadDeadline) async throws(DTreeError) -> DTree.Entry {
+        let (sequence, key) = (block.sequence, block.key)
+        guard block.isValueElided else { return DTree.Entry(sequence: sequence, key: key, value: block.value) }
+        let bytes: [UInt8]
+        do throws(DDatabaseError) {
+            bytes = try await database.block(at: sequence, deadline.options(now: loop.now))
+        } catch {
+            throw DTreeError(error)
+        }
+        do throws(TreeFault) {
+            return DTree.Entry(
+                sequence: sequence, key: key, value: try TreeBlock(sequence: sequence, decoding: bytes).value)
+        } catch {
+            throw DTreeError(error, block: sequence)
+        }
+    }
+
+    // MARK: Scans
+
+    /// What one step of a scan gave.
+    private enum ScanStep {
+        case block(TreeBlock)
+        case missing(UInt64)
+        case end
+    }
+
+    private func step(_ cursor: inout TreeCursor) throws(DTreeError) -> ScanStep {
+        do throws(TreeStop) {
+            return if let block = try cursor.next(cache) { .block(block) } else { .end }
+        } catch {
+            switch error {
+            case .missing(let block): return .missing(block)
+            case .fault(let fault, let block): throw DTreeError(fault, block: block)
+            }
+        }
+    }
+
+    /// The next entries of a scan: none only at the end; fewer than asked where waiting would be needed.
+    func scan(
+        _ cursor: TreeCursor, _ view: TreeView, limit: Int, _ options: ReadOptions
+    ) async throws(DTreeError) -> (cursor: TreeCursor, entries: [DTree.Entry]) {
+        var cursor = cursor
+        let deadline = ReadDeadline(options, now: loop.now)
+        var entries: [DTree.Entry] = []
+        entries.reserveCapacity(limit)
+        var byteCount = 0
+        var loadCount = 0
+        try check(view)
+        while entries.count < limit, byteCount < TreeLimits.scanByteCount {
+            switch try step(&cursor) {
+            case .end: return (cursor, entries)
+            case .block(let block):
+                loadCount = 0
+                let entry = try await entry(block, deadline)
+                byteCount += entry.key.count + (entry.value?.count ?? 0)
+                entries.append(entry)
+            case .missing(let block):
+                loadCount += 1
+                guard loadCount < TreeLimits.loadsPerStep else {
+                    throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than an honest tree")
+                }
+                if try await has(block) {
+                    try await load(block, ahead: Array(cursor.wanted.prefix(limit - entries.count)), deadline)
+                } else if entries.isEmpty {
+                    let ahead = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
+                    try await load(block, ahead: ahead, deadline)
+                } else {
+                    return (cursor, entries)
+                }
+                try check(view)
+            }
+        }
+        return (cursor, entries)
+    }
+
+    /// Whether a block is stored here.
+    private func has(_ block: UInt64) async throws(DTreeError) -> Bool {
+        do throws(DDatabaseError) { return try await database.has(block) } catch { throw DTreeError(error) }
+    }
+
+    // MARK: Differences
+
+    /// The next keys in which two versions differ: none only at the end.
+    func compare(
+        _ difference: TreeDifference, _ view: TreeView, limit: Int, _ options: ReadOptions
+    ) async throws(DTreeError) -> (difference: TreeDifference, steps: [DTree.Difference]) {
+        var difference = difference
+        let deadline = ReadDeadline(options, now: loop.now)
+        var steps: [DTree.Difference] = []
+        while steps.count < limit {
+            // The walk is copied out and in: a step that stops in the middle leaves it where it was.
+            let walk = Walk(difference)
+            let step = try await repeating(view, deadline, ahead: { _ in walk.value.wanted }) {
+                [cache] () throws(TreeStop) in try walk.value.next(cache)
+            }
+            difference = walk.value
+            guard let step else { break }
+            var result = DTree.Difference(left: nil, right: nil)
+            if let left = step.left { result.left = try await entry(left, deadline) }
+            if let right = step.right { result.right = try await entry(right, deadline) }
+            steps.append(result)
+        }
+        return (difference, steps)
+    }
+
+    /// A walk that a closure can move on.
+    private final class Walk {
+        var value: TreeDifference
+        init(_ value: TreeDifference) { self.value = value }
+    }
+
+    // MARK: History
+
+    /// Changes in a row, in the order of `sequences`; at least one unless `sequences` is empty.
+    func changes(
+        at sequences: Range<UInt64>, isReversed: Bool, _ view: TreeView, _ options: ReadOptions
+    ) async throws(DTreeError) -> [DTree.Change] {
+        let deadline = ReadDeadline(options, now: loop.now)
+        var changes: [DTree.Change] = []
+        let order = isReversed ? Array(sequences.reversed()) : Array(sequences)
+        for sequence in order {
+            if !changes.isEmpty, !cache.contains(sequence), try await !has(sequence) { break }
+            changes.append(try await change(at: sequence, ahead: order, view, deadline))
+        }
+        return changes
+    }
+
+    /// The change that a block records.
+    func change(
+        at sequence: UInt64, ahead: [UInt64] = [], _ view: TreeView, _ deadline: ReadDeadline
+    ) async throws(DTreeError) -> DTree.Change {
+        let (block, isDeletion) = try await repeating(view, deadline, ahead: { _ in ahead }) {
+            [cache] () throws(TreeStop) -> (TreeBlock, Bool) in
+            let block = try cache.block(sequence)
+            do throws(TreeFault) {
+                return (block, try block.isDeletion())
+            } catch {
+                throw .fault(error, block: sequence)
+            }
+        }
+        return DTree.Change(isDeletion: isDeletion, entry: try await entry(block, deadline))
+    }
+
+    /// The header; nil if nothing was ever written.
+    func header(_ options: ReadOptions) async throws(DTreeError) -> TreeHeader? {
+        _ = try await prepare(nil, options)
+        guard database.length > 0 else { return nil }
+        let bytes: [UInt8]
+        do throws(DDatabaseError) { bytes = try await database.block(at: 0, options) } catch { throw DTreeError(error) }
+        do throws(TreeFault) { return try TreeHeader(decoding: bytes) } catch { throw DTreeError(error, block: 0) }
+    }
+
+    /// Answers to a peer's question from what is in memory and stored here.
+    func answers(to hint: TreeHint) async -> [TreeHint] {
+        // A bounded number of rounds: every round brings one more block of the walk into memory.
+        for _ in 0..<TreeLimits.hintAnswerBlockCount {
+            let missing = Missing()
+            let answers = TreeHint.answers(
+                to: hint, length: max(1, database.length), in: NotingSource(cache: cache, missing: missing))
+            guard let block = missing.block else { return answers }
+            do throws(DTreeError) {
+                guard try await has(block) else { return answers }
+                try await load(block, ReadDeadline(.localOnly, now: loop.now))
+            } catch {
+                return answers
+            }
+        }
+        return []
+    }
+
+    private final class Missing { var block: UInt64? }
+
+    /// Notes the block at which a walk stopped.
+    private struct NotingSource: TreeSource {
+        let cache: TreeCache
+        let missing: Missing
+
+        func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
+            do throws(TreeStop) {
+                return try cache.block(sequence)
+            } catch {
+                if case .missing(let block) = error { missing.block = block }
+                throw error
+            }
+        }
+    }
+}

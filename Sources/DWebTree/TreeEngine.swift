@@ -1,0 +1,212 @@
+import DWebBase
+import DWebDatabase
+import DWebPorts
+
+/// A version of a tree: what a read sees.
+struct TreeView: Sendable, Equatable {
+    /// The version: the length of the log at which it ended.
+    let version: UInt64
+    /// The history it belongs to.
+    let fork: UInt64
+}
+
+/// What all views of one tree share: the log, decoded blocks, and the turn to write.
+///
+/// Map of the extensions: `Reading` (lookups, scans, history), `Writing` (changes and batches).
+package actor TreeEngine {
+    nonisolated let database: DDatabase
+    nonisolated let loop: any RuntimeLoop
+    nonisolated let options: DTree.Options
+    let cache = TreeCache()
+    /// The history that the cache and the draft belong to.
+    private var cacheFork: UInt64
+    private var isHeaderChecked = false
+
+    var mutations = MutationQueue()
+    var pending: [PendingChange] = []
+    /// The touched part of the newest version, kept between single changes.
+    var draft: TreeDraft?
+    /// The batch that has the turn.
+    var activeBatch: UInt64?
+    var batchDraft: TreeDraft?
+    private var nextBatch: UInt64 = 1
+
+    init(database: DDatabase, runtime: DWebRuntime, options: DTree.Options) {
+        self.database = database
+        self.options = options
+        loop = runtime.loop
+        cacheFork = database.fork
+    }
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { database.unownedExecutor }
+
+    /// The newest version.
+    nonisolated var currentView: TreeView {
+        let head = database.head
+        return TreeView(version: max(1, head.length), fork: head.fork)
+    }
+
+    /// A name for the next batch.
+    func makeBatchNumber() -> UInt64 {
+        defer { nextBatch += 1 }
+        return nextBatch
+    }
+
+    // MARK: State
+
+    /// Forgets what belongs to a history that ended.
+    func synchronize() {
+        let fork = database.fork
+        guard fork != cacheFork else { return }
+        cacheFork = fork
+        cache.removeAll()
+        draft = nil
+        isHeaderChecked = false
+    }
+
+    /// Refuses if blocks of the view were truncated.
+    func check(_ view: TreeView) throws(DTreeError) {
+        synchronize()
+        guard view.fork != cacheFork else { return }
+        let kept = database.engine.published.compatibleLength(withFork: view.fork, length: view.version)
+        guard kept >= view.version || view.version < 2 else {
+            throw DTreeError(
+                .snapshotNotAvailable, "Version \(view.version) was truncated: \(kept) blocks of it are left")
+        }
+    }
+
+    /// Makes sure once, as soon as the first block is here, that the log is a tree.
+    func checkHeader() async throws(DTreeError) {
+        guard !isHeaderChecked, database.length > 0 else { return }
+        let bytes: [UInt8]
+        do throws(DDatabaseError) {
+            guard try await database.has(0) else { return }
+            bytes = try await database.block(at: 0, .localOnly)
+        } catch {
+            throw DTreeError(error)
+        }
+        do throws(TreeFault) {
+            _ = try TreeHeader(decoding: bytes)
+        } catch {
+            throw DTreeError(error, block: 0)
+        }
+        isHeaderChecked = true
+    }
+
+    // MARK: Loading
+
+    /// Brings a block into memory, and those of `ahead` that are missing as well.
+    func load(_ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline) async throws(DTreeError) {
+        let fork = cacheFork
+        var absent: [UInt64] = []
+        for run in TreeEngine.runs(of: ahead.filter { $0 != sequence && !cache.contains($0) } + [sequence]) {
+            if let blocks = try await stored(run) {
+                for (offset, bytes) in blocks.enumerated() {
+                    try keep(bytes, run.lowerBound + UInt64(offset), of: fork, needed: sequence)
+                }
+            } else if run.count == 1 {
+                absent.append(run.lowerBound)
+            } else {
+                for block in run {
+                    if let blocks = try await stored(block..<block + 1) {
+                        try keep(blocks[0], block, of: fork, needed: sequence)
+                    } else {
+                        absent.append(block)
+                    }
+                }
+            }
+        }
+        if absent.contains(sequence) {
+            try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
+        } else {
+            cache.touch(sequence)
+        }
+    }
+
+    /// Blocks in a row if all are stored here.
+    private func stored(_ run: Range<UInt64>) async throws(DTreeError) -> [[UInt8]]? {
+        do throws(DDatabaseError) {
+            guard try await database.has(run) else { return nil }
+            if run.count == 1 { return [try await database.block(at: run.lowerBound, .localOnly)] }
+            return try await database.blocks(at: run, .localOnly)
+        } catch {
+            // A block may have been cleared between question and answer.
+            if error.code == .blockNotAvailable || error.code == .outOfBounds { return nil }
+            throw DTreeError(error)
+        }
+    }
+
+    /// Asks peers for blocks, all at once.
+    private func fetch(
+        _ sequence: UInt64, others: [UInt64], of fork: UInt64, _ deadline: ReadDeadline
+    ) async throws(DTreeError) {
+        let (database, loop) = (database, loop)
+        typealias Answer = (block: UInt64, result: Result<[UInt8], DDatabaseError>)
+        let answers = await withTaskGroup(of: Answer.self, returning: [Answer].self) { group in
+            for block in others + [sequence] {
+                group.addTask(executorPreference: loop) {
+                    do throws(DDatabaseError) {
+                        return (block, .success(try await database.block(at: block, deadline.options(now: loop.now))))
+                    } catch {
+                        return (block, .failure(error))
+                    }
+                }
+            }
+            var answers: [Answer] = []
+            for await answer in group { answers.append(answer) }
+            return answers
+        }
+        for answer in answers {
+            switch answer.result {
+            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence)
+            case .failure(let error): if answer.block == sequence { throw DTreeError(error) }
+            }
+        }
+        cache.touch(sequence)
+    }
+
+    /// Adds a block that was read, unless its history ended meanwhile. What is wrong with a block that is not needed
+    /// yet is told once it is.
+    private func keep(
+        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64
+    ) throws(DTreeError) {
+        guard database.fork == fork, cacheFork == fork else { return }
+        do throws(TreeFault) {
+            cache.insert(try TreeBlock(sequence: sequence, decoding: bytes))
+        } catch {
+            if sequence == needed { throw DTreeError(error, block: sequence) }
+        }
+    }
+
+    /// Groups indices into runs without gaps, ascending.
+    private static func runs(of sequences: [UInt64]) -> [Range<UInt64>] {
+        if sequences.count == 1 { return [sequences[0]..<sequences[0] + 1] }
+        var runs: [Range<UInt64>] = []
+        for sequence in sequences.sorted() {
+            if let last = runs.last, last.upperBound == sequence {
+                runs[runs.count - 1] = last.lowerBound..<sequence + 1
+            } else if runs.last?.contains(sequence) != true {
+                runs.append(sequence..<sequence + 1)
+            }
+        }
+        return runs
+    }
+}
+
+/// Until when a read may wait for peers; nil for a read that must not.
+struct ReadDeadline: Sendable {
+    let moment: MonotonicTime?
+
+    init(_ options: ReadOptions, now: MonotonicTime) {
+        switch options.wait {
+        case .localOnly: moment = nil
+        case .wait(let duration): moment = now + duration
+        }
+    }
+
+    /// What remains of the time.
+    func options(now: MonotonicTime) -> ReadOptions {
+        guard let moment else { return .localOnly }
+        return .wait(upTo: max(.zero, moment - now))
+    }
+}

@@ -1,0 +1,33 @@
+import Foundation
+import Testing
+
+/// Where a scenario takes place.
+enum Ground: Sendable, CustomTestStringConvertible {
+    /// A simulated network on virtual time, whose faults follow from the seed.
+    case simulated(seed: UInt64)
+    /// Real UDP sockets on 127.0.0.1, in real time.
+    case loopback
+
+    /// One simulation that never changes, one that is new in every run, and real sockets.
+    static let everywhere: [Ground] = simulations + [.loopback]
+
+    /// One simulation that never changes and one that is new in every run.
+    static let simulations: [Ground] = [.simulated(seed: 2_021), .simulated(seed: freshSeed)]
+
+    /// The seed of this run; `DWEB_SCENARIO_SEED` repeats an earlier one.
+    private static let freshSeed =
+        ProcessInfo.processInfo.environment["DWEB_SCENARIO_SEED"].flatMap { UInt64($0) }
+        ?? UInt64.random(in: 0...UInt64.max)
+
+    /// What a failure shows: the seed with which it can be repeated.
+    var testDescription: String {
+        switch self {
+        case .simulated(let seed): "simulated, DWEB_SCENARIO_SEED=\(seed)"
+        case .loopback: "loopback"
+        }
+    }
+
+    var isSimulated: Bool {
+        if case .simulated = self { true } else { false }
+    }
+}
