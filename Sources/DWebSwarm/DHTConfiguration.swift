@@ -32,6 +32,9 @@ public struct DHTConfiguration: Sendable {
     public var mode = Mode.adaptive
     /// Whether the node assumes that strangers cannot reach it until a test proves otherwise.
     public var isFirewalled = true
+    /// Whether a firewalled node tests with its first answers whether it can be reached; otherwise it does so after 20
+    /// minutes, and punches holes until then.
+    public var isReachabilityTestedAtStart = true
     /// The node's public address, where it is known from the start, as for an entry point of a network.
     public var publicAddress: SocketAddress?
     /// Whether peers in the same network may connect by local addresses.

@@ -108,11 +108,10 @@ extension DHTNode {
             transmitKey: path.keys.transmitKey, receiveKey: path.keys.receiveKey,
             handshakeHash: path.keys.handshakeHash, localPublicKey: entry.keyPair.publicKey,
             remotePublicKey: path.keys.remotePublicKey, isInitiator: path.isInitiator)
-        let link = StreamLink(stream: entry.stream, handshake: handshake)
-        if path.socket >= .firstExtra {
-            link.ownSocket = path.socket
-            slots[path.socket]!.hasCarriedStream = true
-        }
+        let isOwnSocket = path.socket >= .firstExtra
+        if isOwnSocket { slots[path.socket]!.hasCarriedStream = true }
+        let link = StreamLink(
+            stream: entry.stream, handshake: handshake, ownSocket: isOwnSocket ? path.socket : nil)
         links[entry.stream.localID] = link
         entry.finish(.success(link))
     }

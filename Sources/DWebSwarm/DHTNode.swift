@@ -115,6 +115,7 @@ public actor DHTNode {
         rpc.knownNodes = configuration.knownNodes
         rpc.isFirewalled = configuration.isFirewalled
         rpc.publicAddress = configuration.publicAddress
+        rpc.isQuickFirewallTestEnabled = configuration.isReachabilityTestedAtStart
         switch configuration.mode {
         case .adaptive: rpc.mode = .adaptive
         case .persistent: rpc.mode = .persistent

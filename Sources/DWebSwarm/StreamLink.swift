@@ -17,7 +17,7 @@ final class StreamLink: @unchecked Sendable {
     let stream: UDXStream
     let handshake: HandshakeResult
     /// The punch socket that belongs to this stream alone, if it runs over one.
-    var ownSocket: DWebDHTCore.SocketID?
+    let ownSocket: DWebDHTCore.SocketID?
     /// Bytes that the owner took and gave; the first 59 in each direction are the secret stream's header.
     var readByteCount = 0
     var writtenByteCount = 0
@@ -37,8 +37,9 @@ final class StreamLink: @unchecked Sendable {
     /// Called on the loop when it should be found out soon whether the peer is still there.
     var onKeepAliveNeeded: (() -> Void)?
 
-    init(stream: UDXStream, handshake: HandshakeResult) {
+    init(stream: UDXStream, handshake: HandshakeResult, ownSocket: DWebDHTCore.SocketID?) {
         self.stream = stream
+        self.ownSocket = ownSocket
         self.handshake = handshake
     }
 

@@ -18,6 +18,9 @@ public final class SwarmConnection: DuplexStream {
     /// What the DHT's handshake left: keys and names for the secret stream on top.
     package let handshake: HandshakeResult
 
+    /// Whether the connection runs over a socket of its own, with which a hole was punched.
+    public var isHolePunched: Bool { link.ownSocket != nil }
+
     let link: StreamLink
     private let node: DHTNode
 

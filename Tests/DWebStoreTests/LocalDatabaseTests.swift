@@ -228,6 +228,41 @@ import Testing
         }
     }
 
+    @Test func severalBitfieldPages() throws {
+        // A page has 32,768 blocks: some become full by many small steps, others at once.
+        let world = SimulatedWorld(seed: 8)
+        let storage = MemoryStorage()
+        try world.run {
+            var store = try await world.store(1, storage: storage)
+            var log = try await store.database(named: "log")
+            for start in stride(from: 0, to: 66_000, by: 1_100) {
+                try await log.append((start..<start + 1_100).map { [UInt8(truncatingIfNeeded: $0)] })
+            }
+            for round in 0..<2 {
+                let hasAll = try await log.has(0..<66_000)
+                #expect(hasAll && log.contiguousLength == 66_000, "round \(round)")
+                for index in [UInt64(0), 32_767, 32_768, 65_535, 65_536, 65_999] {
+                    let block = try await log.block(at: index, .localOnly)
+                    #expect(block == [UInt8(truncatingIfNeeded: index)])
+                }
+                await store.close()
+                store = try await world.store(1, storage: storage)
+                log = try await store.database(named: "log")
+            }
+            try await log.clear(40_000..<40_001)
+            #expect(log.contiguousLength == 40_000)
+            await store.close()
+            store = try await world.store(1, storage: storage)
+            log = try await store.database(named: "log")
+            let hasCleared = try await log.has(40_000)
+            let hasRest = try await log.has(40_001..<66_000)
+            #expect(!hasCleared && hasRest && log.contiguousLength == 40_000)
+            try await log.truncate(to: 35_000)
+            #expect(log.length == 35_000 && log.contiguousLength == 35_000)
+            await store.close()
+        }
+    }
+
     @Test(arguments: [UInt64(11), 12, 13])
     func behavesLikeAnArray(seed: UInt64) throws {
         let world = SimulatedWorld(seed: seed)

@@ -34,6 +34,26 @@ import Testing
         }
     }
 
+    @Test func severalBitfieldPages() throws {
+        let world = SimulatedWorld(seed: 32)
+        try world.run {
+            let writer = try await world.store(1)
+            let reader = try await world.store(2)
+            let source = try await writer.database(named: "log")
+            try await source.append((0..<34_000).map { [UInt8(truncatingIfNeeded: $0)] })
+            let copy = try await reader.database(key: source.key)
+            try await connected(writer, reader) {
+                let last = try await copy.block(at: 33_999)
+                #expect(last == [UInt8(truncatingIfNeeded: 33_999)])
+                try await copy.download(32_000..<34_000)
+                let has = try await copy.has(32_000..<34_000)
+                #expect(has && copy.contiguousLength == 0)
+            }
+            await writer.close()
+            await reader.close()
+        }
+    }
+
     @Test func liveTailFollowsTheWriter() throws {
         let world = SimulatedWorld(seed: 22)
         try world.run {

@@ -256,8 +256,12 @@ package struct AvailabilityMap: Sendable {
     private mutating func note(page: UInt64, offset: Int, change: Int) {
         let slot = offset / AvailabilityMap.wordsPerPage
         counts[slot] += Int32(change)
-        if counts[slot] == Int32(AvailabilityMap.pageBitCount) { setEntry(page, AvailabilityMap.full) }
-        if counts[slot] == 0 { setEntry(page, AvailabilityMap.empty) }
+        // One or the other: giving the slot back resets its count.
+        if counts[slot] == Int32(AvailabilityMap.pageBitCount) {
+            setEntry(page, AvailabilityMap.full)
+        } else if counts[slot] == 0 {
+            setEntry(page, AvailabilityMap.empty)
+        }
     }
 
     private mutating func setPart(_ part: Range<UInt64>, ofPage page: UInt64, present: Bool) {
