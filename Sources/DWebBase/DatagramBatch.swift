@@ -13,6 +13,10 @@ public struct DatagramBatch: Sendable {
         public let address: SocketAddress
         /// The time to live to send it with; 0 means the socket's own.
         public let timeToLive: UInt8
+        /// The congestion mark to send it with, or with which it arrived.
+        public let congestionMark: CongestionMark
+        /// Whether routers may cut it in pieces on its way; never set on arrival.
+        public let isFragmentable: Bool
 
         /// The payload's range in ``DatagramBatch/bytes``.
         public var range: Range<Int> { offset..<offset + byteCount }
@@ -42,21 +46,29 @@ public struct DatagramBatch: Sendable {
     public func reader(of entry: Entry) -> ByteReader { ByteReader(bytes, range: entry.range) }
 
     /// Appends one datagram.
-    public mutating func append(_ payload: some Collection<UInt8>, address: SocketAddress, timeToLive: UInt8 = 0) {
+    public mutating func append(
+        _ payload: some Collection<UInt8>, address: SocketAddress, timeToLive: UInt8 = 0,
+        congestionMark: CongestionMark = .notCapable, isFragmentable: Bool = false
+    ) {
         let offset = bytes.count
         bytes.append(contentsOf: payload)
         entries.append(
-            Entry(offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive))
+            Entry(
+                offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive,
+                congestionMark: congestionMark, isFragmentable: isFragmentable))
     }
 
     /// Appends one datagram whose payload `build` appends to the batch's bytes.
     public mutating func append(
-        address: SocketAddress, timeToLive: UInt8 = 0, _ build: (inout [UInt8]) -> Void
+        address: SocketAddress, timeToLive: UInt8 = 0, congestionMark: CongestionMark = .notCapable,
+        isFragmentable: Bool = false, _ build: (inout [UInt8]) -> Void
     ) {
         let offset = bytes.count
         build(&bytes)
         entries.append(
-            Entry(offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive))
+            Entry(
+                offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive,
+                congestionMark: congestionMark, isFragmentable: isFragmentable))
     }
 
     /// Forgets every datagram and keeps the memory.

@@ -40,6 +40,9 @@ extension LogEngine {
         return blocks
     }
 
+    /// How often a download that was complete may turn out to be incomplete.
+    private static let downloadAttemptLimit = 16
+
     /// The most blocks that one call returns.
     static let blocksPerRead = 65_536
 
@@ -198,10 +201,16 @@ extension LogEngine {
     func download(_ range: Range<UInt64>, deadline: MonotonicTime? = nil) async throws(DDatabaseError) {
         try checkAlive()
         guard !range.isEmpty else { return }
+        var attemptCount = 0
         while true {
             if try has(range) { return }
             switch await wait(for: .range(range), deadline: deadline) {
-            case .fulfilled, .block, .unavailable: continue
+            case .fulfilled, .block, .unavailable:
+                // Blocks may be cleared or truncated at once, but not every time.
+                attemptCount += 1
+                guard attemptCount < LogEngine.downloadAttemptLimit else {
+                    throw DDatabaseError(.blockNotAvailable, "Blocks of the range disappear as they arrive")
+                }
             case .failed(let error): throw error
             case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
             case .deadline: return

@@ -12,7 +12,6 @@ struct PendingVerification {
 private struct StagedProofs {
     var tokens: [VerificationToken] = []
     var blocks: [VerifiedProof.Block] = []
-    var nodes: [TreeNode] = []
     var manifest: Manifest?
 
     var isEmpty: Bool { tokens.isEmpty }
@@ -47,7 +46,6 @@ extension LogEngine {
                 }
             case .success(let proof):
                 staged.tokens.append(pending.token)
-                staged.nodes += proof.nodes
                 if let block = proof.block { staged.blocks.append(block) }
                 if let manifest = proof.manifest { staged.manifest = manifest }
                 nodes.stage(proof.nodes)
@@ -109,7 +107,7 @@ extension LogEngine {
         var batch = WriteBatch()
         for block in proofs.blocks { batch.put(keys.block(block.index), block.value) }
         let newAuth = stageManifest(proofs.manifest, into: &batch)
-        for node in proofs.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        for node in nodes.stagedNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
         putPages(adding: proofs.blocks, into: &batch)
         if hints != writtenHints, !batch.isEmpty { batch.put(keys.hints, hints.encoded) }
         let outcome = await applyVerified(batch)

@@ -73,6 +73,9 @@ final class StoredNodes: NodeSource {
         for node in nodes { staged[node.index] = node }
     }
 
+    /// The staged nodes by ascending index, which storage takes fastest.
+    var stagedNodes: [TreeNode] { staged.values.sorted { $0.index < $1.index } }
+
     /// Forgets staged nodes; they count as stored if `isStored`.
     func unstage(isStored: Bool) {
         if isStored {
@@ -112,8 +115,8 @@ final class StoredNodes: NodeSource {
 
     private func remember(_ node: TreeNode) {
         if young.count >= StoredNodes.generationLimit {
-            old = young
-            young = [:]
+            swap(&old, &young)
+            young.removeAll(keepingCapacity: true)
         }
         young[node.index] = node
     }

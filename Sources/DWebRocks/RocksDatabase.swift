@@ -23,7 +23,9 @@ final class RocksDatabase: @unchecked Sendable {
     private static let bloomBitsPerKey = 10.0
     private static let blobByteThreshold: UInt64 = 4_096
     private static let blobFileByteCount: UInt64 = 256 << 20
-    private static let writeBufferByteCount = 64 << 20
+    // The reference holds 64 MiB in memory before it writes a table; smaller tables are as readable, and memory counts
+    // on phones.
+    private static let writeBufferByteCount = 8 << 20
     private static let blockCacheByteCount = 16 << 20
 
     init(path: String, options storageOptions: StorageOptions) throws(PortError) {

@@ -1,6 +1,7 @@
 public import DWebBase
 public import DWebCrypto
 public import DWebDatabase
+public import DWebLogCore
 public import DWebPorts
 package import DWebWireCore
 
@@ -60,6 +61,16 @@ public actor Basestore {
         key: PublicKey, createIfMissing: Bool = true
     ) async throws(BasestoreError) -> DDatabase {
         try await engine.database(key: key, createIfMissing: createIfMissing)
+    }
+
+    /// Opens the log with this manifest, for example one of several signers, creating it if there is none.
+    ///
+    /// - Parameters:
+    ///   - manifest: Who signs the log; its hash is the log's key.
+    ///   - signer: The key pair of a signer; nil for a reader. It is stored with the log.
+    /// - Throws: ``BasestoreError`` with code `closed`, `storage`, `unsupportedVersion` or `cancelled`.
+    public func database(manifest: Manifest, signer: KeyPair? = nil) async throws(BasestoreError) -> DDatabase {
+        try await engine.database(manifest: manifest, signer: signer)
     }
 
     /// The view of this store whose names live in the namespace `name` inside this one. Costs nothing.

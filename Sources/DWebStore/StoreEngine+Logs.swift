@@ -1,7 +1,7 @@
 package import DWebBase
-import DWebCrypto
+package import DWebCrypto
 package import DWebDatabase
-import DWebLogCore
+package import DWebLogCore
 package import DWebPorts
 
 extension StoreEngine {
@@ -69,6 +69,21 @@ extension StoreEngine {
     package func database(key: PublicKey, createIfMissing: Bool) async throws(BasestoreError) -> DDatabase {
         try await inTurn { engine async throws(BasestoreError) -> DDatabase in
             DDatabase(engine: try await engine.log(key, createIfMissing: createIfMissing))
+        }
+    }
+
+    /// Opens or creates a log by its manifest; see ``Basestore/database(manifest:signer:)``.
+    package func database(manifest: Manifest, signer: KeyPair?) async throws(BasestoreError) -> DDatabase {
+        try await inTurn { engine async throws(BasestoreError) -> DDatabase in
+            let key = manifest.key
+            if let known = try await engine.storedLog(key.discoveryKey) { return DDatabase(engine: known) }
+            var auth = AuthRecord(key: key.bytes32, discoveryKey: key.discoveryKey.bytes32)
+            auth.storedManifest = manifest.storedEncoding
+            if let signer {
+                auth.keyPair = AuthRecord.StoredKeyPair(
+                    publicKey: signer.publicKey.bytes, secretKey: signer.secretKey)
+            }
+            return DDatabase(engine: try await engine.createLog(auth, alias: nil))
         }
     }
 

@@ -1,6 +1,7 @@
 import DWebBase
 import DWebCrypto
 import DWebDatabase
+import DWebLogCore
 import DWebPorts
 import DWebSimulation
 import DWebStore
@@ -127,6 +128,33 @@ import Testing
             let again = try await store.database(key: key, createIfMissing: false)
             #expect(again.engine === log.engine)
             await store.close()
+        }
+    }
+
+    @Test func logsByManifest() throws {
+        let world = SimulatedWorld(seed: 47)
+        try world.run {
+            let store = try await world.store(1)
+            let pairs = [store.createKeyPair("a"), store.createKeyPair("b")]
+            let signers = pairs.map { Manifest.Signer(publicKey: $0.publicKey) }
+            // Either of two may write.
+            let either = try Manifest(quorum: 1, signers: signers)
+            let log = try await store.database(manifest: either, signer: pairs[1])
+            #expect(log.isWritable && log.key == either.key)
+            try await log.append([content(0), content(1)])
+            // Both must sign: nobody can append alone.
+            let both = try Manifest(quorum: 2, signers: signers)
+            let shared = try await store.database(manifest: both, signer: pairs[0])
+            #expect(!shared.isWritable)
+            await expectCode(.notWritable) { try await shared.append(content(0)) }
+            let reader = try await world.store(2)
+            let copy = try await reader.database(key: log.key)
+            try await connected(store, reader) {
+                let block = try await copy.block(at: 1)
+                #expect(block == content(1))
+            }
+            await store.close()
+            await reader.close()
         }
     }
 

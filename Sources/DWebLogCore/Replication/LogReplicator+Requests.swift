@@ -69,17 +69,27 @@ extension LogReplicator {
     func levelCount(forBlock index: UInt64, at peer: ReplicationPeer) -> (count: UInt64, dependsOnOthers: Bool) {
         let isCautious = !cautiousBlocks.isEmpty && cautiousBlocks.contains(index)
         let plansAhead = peer.plansAhead && !isCautious
+        // Six of seven levels are decided within the 64 blocks around the block.
+        let wordIndex = index >> 6
+        let stored = isCautious ? 0 : pathWord(wordIndex) | verifyingBlocks.word(wordIndex)
+        let planned = plansAhead ? peer.inFlight.word(wordIndex) : 0
         var level: UInt64 = 0
         while true {
             let parentSpan = span(of: index, level: level + 1)
             // The node is a full root, which is always stored.
             if parentSpan.upperBound > head.length { return (level, false) }
-            if !isCautious {
+            if level < 6 {
+                let mask = AvailabilityMap.mask(of: parentSpan, inWord: wordIndex)
+                if stored & mask != 0 { return (level, false) }
+                if planned & mask != 0 { return (level, true) }
+            } else if !isCautious {
                 if isPathStored(in: parentSpan) { return (level, false) }
                 if plansAhead, peer.inFlight.firstPresent(in: parentSpan) != nil { return (level, true) }
-                if pathBlocks != nil, let hasNode, hasNode(FlatTree.index(depth: level, offset: index >> level)) {
-                    return (level, false)
-                }
+            }
+            if !isCautious, pathBlocks != nil, let hasNode,
+                hasNode(FlatTree.index(depth: level, offset: index >> level))
+            {
+                return (level, false)
             }
             level += 1
         }
@@ -107,8 +117,16 @@ extension LogReplicator {
     }
 
     private func isPathStored(in span: Range<UInt64>) -> Bool {
-        if (pathBlocks ?? local).firstPresent(in: span) != nil { return true }
+        if pathBlocks == nil {
+            if local.firstPresent(in: span) != nil { return true }
+        } else if pathBlocks?.firstPresent(in: span) != nil {
+            return true
+        }
         return verifyingBlocks.firstPresent(in: span) != nil
+    }
+
+    private func pathWord(_ wordIndex: UInt64) -> UInt64 {
+        pathBlocks == nil ? local.word(wordIndex) : pathBlocks?.word(wordIndex) ?? 0
     }
 
     // MARK: Copies of a block in flight
