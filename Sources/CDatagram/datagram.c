@@ -14,16 +14,29 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
 #endif
+#endif
+
+// The most messages that one system call takes.
+#define VECTOR_COUNT 32
+// An IPv6 packet of this size reaches every host.
+#define IPV6_MINIMUM_MTU 1280
+
+static void set_option(int socket, int level, int option, int value) {
+    (void)setsockopt(socket, level, option, &value, sizeof value);
+}
 
 void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, int send_buffer_bytes) {
 #ifdef __linux__
-    int probe = IP_PMTUDISC_PROBE;
     if (family == AF_INET6) {
-        int probe6 = IPV6_PMTUDISC_PROBE;
-        (void)setsockopt(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6);
+        set_option(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+        set_option(socket, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     }
-    (void)setsockopt(socket, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
+    set_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    set_option(socket, IPPROTO_IP, IP_RECVTOS, 1);
+    set_option(socket, IPPROTO_UDP, UDP_GRO, 1);
 #if defined(SO_RCVBUFFORCE)
     // The forced form ignores the system's limit where the process may; the plain form below is cut to that limit.
     if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) == 0)
@@ -32,24 +45,30 @@ void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, i
         send_buffer_bytes = 0;
 #endif
 #else
-    int on = 1;
 #ifdef IP_DONTFRAG
-    if (family == AF_INET) (void)setsockopt(socket, IPPROTO_IP, IP_DONTFRAG, &on, sizeof on);
+    if (family == AF_INET) set_option(socket, IPPROTO_IP, IP_DONTFRAG, 1);
 #endif
 #ifdef IPV6_DONTFRAG
-    if (family == AF_INET6) (void)setsockopt(socket, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof on);
+    if (family == AF_INET6) set_option(socket, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+#endif
+#ifdef IP_RECVTOS
+    if (family == AF_INET) set_option(socket, IPPROTO_IP, IP_RECVTOS, 1);
+#endif
+#ifdef IPV6_RECVTCLASS
+    if (family == AF_INET6) set_option(socket, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 #endif
 #endif
-    if (receive_buffer_bytes > 0)
-        (void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
-    if (send_buffer_bytes > 0)
-        (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
+    if (receive_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_RCVBUF, receive_buffer_bytes);
+    if (send_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_SNDBUF, send_buffer_bytes);
 }
 
-int dweb_datagram_can_segment(void) {
+int dweb_datagram_can_segment(int socket) {
 #ifdef __linux__
-    return 1;
+    int segment = 0;
+    socklen_t size = sizeof segment;
+    return getsockopt(socket, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0;
 #else
+    (void)socket;
     return 0;
 #endif
 }
@@ -83,63 +102,222 @@ static socklen_t fill_address(struct dweb_address address, struct sockaddr_stora
     return sizeof *ipv6;
 }
 
-ssize_t dweb_datagram_send(
-    int socket, struct dweb_address address, const void *bytes, size_t length, uint16_t segment, int time_to_live) {
-    struct sockaddr_storage destination;
-    socklen_t destination_length = fill_address(address, &destination);
-    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = length};
-    struct msghdr message;
-    memset(&message, 0, sizeof message);
-    message.msg_name = &destination;
-    message.msg_namelen = destination_length;
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-#ifdef __linux__
+static void take_address(const struct sockaddr_storage *storage, struct dweb_address *address) {
+    memset(address, 0, sizeof *address);
+    if (storage->ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)storage;
+        address->host_length = 4;
+        address->port = ntohs(ipv4->sin_port);
+        memcpy(address->host, &ipv4->sin_addr, 4);
+    } else if (storage->ss_family == AF_INET6) {
+        static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)storage;
+        const uint8_t *host = (const uint8_t *)&ipv6->sin6_addr;
+        int is_mapped = memcmp(host, mapped, sizeof mapped) == 0;
+        address->host_length = is_mapped ? 4 : 16;
+        address->port = ntohs(ipv6->sin6_port);
+        memcpy(address->host, is_mapped ? host + 12 : host, address->host_length);
+    }
+}
+
+// Everything that a message header points to.
+struct message {
+    struct sockaddr_storage address;
+    struct iovec vector;
     union {
-        char bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(sizeof(int)) * 6];
         struct cmsghdr aligned;
     } control;
-    memset(&control, 0, sizeof control);
-    size_t used = 0;
-    if (segment > 0 && segment < length) {
-        struct cmsghdr *header = (struct cmsghdr *)(control.bytes + used);
-        header->cmsg_level = IPPROTO_UDP;
-        header->cmsg_type = UDP_SEGMENT;
-        header->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-        memcpy(CMSG_DATA(header), &segment, sizeof segment);
-        used += CMSG_SPACE(sizeof(uint16_t));
+};
+
+static void put_control(
+    struct message *message, struct msghdr *header, int level, int type, const void *value, size_t length) {
+    struct cmsghdr *control = (struct cmsghdr *)(message->control.bytes + header->msg_controllen);
+    memset(control, 0, CMSG_SPACE(length));
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(control), value, length);
+    header->msg_control = message->control.bytes;
+    header->msg_controllen += CMSG_SPACE(length);
+}
+
+// Whether the packets of a run are IPv4 ones, also where they leave through an IPv6 socket.
+static int is_ipv4(const struct dweb_run *run) { return run->address.host_length == 4; }
+
+static void prepare(const struct dweb_run *run, struct message *message, struct msghdr *header) {
+    memset(header, 0, sizeof *header);
+    header->msg_name = &message->address;
+    header->msg_namelen = fill_address(run->address, &message->address);
+    message->vector.iov_base = (void *)run->bytes;
+    message->vector.iov_len = run->length;
+    header->msg_iov = &message->vector;
+    header->msg_iovlen = 1;
+#ifdef __linux__
+    if (run->segment > 0 && run->segment < run->length)
+        put_control(message, header, IPPROTO_UDP, UDP_SEGMENT, &run->segment, sizeof run->segment);
+    int value = run->time_to_live;
+    if (value > 0)
+        put_control(
+            message, header, is_ipv4(run) ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4(run) ? IP_TTL : IPV6_HOPLIMIT, &value,
+            sizeof value);
+    value = run->congestion_mark;
+    if (value > 0)
+        put_control(
+            message, header, is_ipv4(run) ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4(run) ? IP_TOS : IPV6_TCLASS, &value,
+            sizeof value);
+#endif
+}
+
+// Lets the next packets of the socket be cut in pieces, or not any more.
+static void allow_fragments(int socket, const struct dweb_run *run, int allowed) {
+#ifdef __linux__
+    if (is_ipv4(run)) {
+        set_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, allowed ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
+    } else {
+        // Only the sender cuts IPv6 packets.
+        set_option(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, allowed ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE);
+        set_option(socket, IPPROTO_IPV6, IPV6_MTU, allowed ? IPV6_MINIMUM_MTU : 0);
     }
-    if (time_to_live > 0) {
-        struct cmsghdr *header = (struct cmsghdr *)(control.bytes + used);
-        int is_ipv6 = destination.ss_family == AF_INET6;
-        header->cmsg_level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-        header->cmsg_type = is_ipv6 ? IPV6_HOPLIMIT : IP_TTL;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &time_to_live, sizeof time_to_live);
-        used += CMSG_SPACE(sizeof(int));
-    }
-    if (used > 0) {
-        message.msg_control = control.bytes;
-        message.msg_controllen = used;
-    }
-    return sendmsg(socket, &message, MSG_NOSIGNAL);
 #else
-    (void)segment;
+#ifdef IP_DONTFRAG
+    if (is_ipv4(run)) set_option(socket, IPPROTO_IP, IP_DONTFRAG, !allowed);
+#endif
+#ifdef IPV6_DONTFRAG
+    if (!is_ipv4(run)) set_option(socket, IPPROTO_IPV6, IPV6_DONTFRAG, !allowed);
+#endif
+#endif
+}
+
+// Sends one run, with settings that have no form per message set on the socket meanwhile. Nobody else sends then.
+static int send_alone(int socket, const struct dweb_run *run) {
+    struct message message;
+    struct msghdr header;
+    prepare(run, &message, &header);
+    if (run->is_fragmentable) allow_fragments(socket, run, 1);
+#ifdef __linux__
+    ssize_t sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+#else
+    int level = run->address.is_ipv6_socket ? IPPROTO_IPV6 : IPPROTO_IP;
+    int hops = run->address.is_ipv6_socket ? IPV6_UNICAST_HOPS : IP_TTL;
+    int traffic = run->address.is_ipv6_socket ? IPV6_TCLASS : IP_TOS;
     int previous = 0;
     socklen_t size = sizeof previous;
-    int is_ipv6 = destination.ss_family == AF_INET6;
-    int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-    int option = is_ipv6 ? IPV6_UNICAST_HOPS : IP_TTL;
-    if (time_to_live > 0) {
-        (void)getsockopt(socket, level, option, &previous, &size);
-        (void)setsockopt(socket, level, option, &time_to_live, sizeof time_to_live);
+    if (run->time_to_live > 0) {
+        (void)getsockopt(socket, level, hops, &previous, &size);
+        set_option(socket, level, hops, run->time_to_live);
     }
-    ssize_t sent = sendmsg(socket, &message, 0);
-    int failure = errno;
-    if (time_to_live > 0) (void)setsockopt(socket, level, option, &previous, sizeof previous);
-    errno = failure;
-    return sent;
+    if (run->congestion_mark > 0) set_option(socket, level, traffic, run->congestion_mark);
+    ssize_t sent = sendmsg(socket, &header, 0);
 #endif
+    int failure = errno;
+#ifndef __linux__
+    if (run->time_to_live > 0) set_option(socket, level, hops, previous);
+    if (run->congestion_mark > 0) set_option(socket, level, traffic, 0);
+#endif
+    if (run->is_fragmentable) allow_fragments(socket, run, 0);
+    errno = failure;
+    return sent < 0 ? -1 : 0;
+}
+
+size_t dweb_datagram_send(int socket, const struct dweb_run *runs, size_t count) {
+    size_t sent = 0;
+#ifdef __linux__
+    struct message messages[VECTOR_COUNT];
+    struct mmsghdr headers[VECTOR_COUNT];
+    while (sent < count) {
+        unsigned used = 0;
+        while (used < VECTOR_COUNT && sent + used < count && !runs[sent + used].is_fragmentable) {
+            prepare(&runs[sent + used], &messages[used], &headers[used].msg_hdr);
+            headers[used].msg_len = 0;
+            used += 1;
+        }
+        if (used == 0) {
+            if (send_alone(socket, &runs[sent]) < 0) return sent;
+            sent += 1;
+            continue;
+        }
+        int result = used == 1 ? (sendmsg(socket, &headers[0].msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1)
+                               : sendmmsg(socket, headers, used, MSG_NOSIGNAL);
+        if (result < 0) return sent;
+        // A shorter result hides its error; the next call shows it.
+        sent += (size_t)result;
+    }
+#else
+    while (sent < count && send_alone(socket, &runs[sent]) == 0) sent += 1;
+#endif
+    return sent;
+}
+
+static void take_arrival(const struct msghdr *header, size_t length, struct dweb_arrival *arrival) {
+    memset(arrival, 0, sizeof *arrival);
+    take_address((const struct sockaddr_storage *)header->msg_name, &arrival->source);
+    arrival->length = (uint32_t)length;
+    arrival->is_truncated = (header->msg_flags & MSG_TRUNC) != 0;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR((struct msghdr *)header); control != NULL;
+         control = CMSG_NXTHDR((struct msghdr *)header, control)) {
+        size_t size = control->cmsg_len - CMSG_LEN(0);
+        int value = 0;
+        if (size >= sizeof(int))
+            memcpy(&value, CMSG_DATA(control), sizeof value);
+        else if (size >= 1)
+            value = *(const uint8_t *)CMSG_DATA(control);
+#ifdef __linux__
+        if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO) {
+            arrival->segment = value > 0 && (size_t)value < length ? (uint16_t)value : 0;
+            continue;
+        }
+        int is_mark = control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS;
+#elif defined(IP_RECVTOS)
+        int is_mark = control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_RECVTOS;
+#else
+        int is_mark = 0;
+#endif
+        is_mark = is_mark || (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS);
+        if (is_mark) arrival->congestion_mark = (uint8_t)(value & 3);
+    }
+}
+
+int dweb_datagram_receive(
+    int socket, void *bytes, size_t slot_length, size_t slot_count, struct dweb_arrival *arrivals) {
+    struct message messages[VECTOR_COUNT];
+    if (slot_count > VECTOR_COUNT) slot_count = VECTOR_COUNT;
+#ifdef __linux__
+    struct mmsghdr headers[VECTOR_COUNT];
+    memset(headers, 0, sizeof headers[0] * slot_count);
+#else
+    struct msghdr plain;
+#endif
+    int used = 0;
+    for (size_t index = 0; index < slot_count; index += 1) {
+        struct message *message = &messages[index];
+#ifdef __linux__
+        struct msghdr *header = &headers[index].msg_hdr;
+#else
+        struct msghdr *header = &plain;
+        memset(header, 0, sizeof *header);
+#endif
+        message->vector.iov_base = (char *)bytes + index * slot_length;
+        message->vector.iov_len = slot_length;
+        header->msg_name = &message->address;
+        header->msg_namelen = sizeof message->address;
+        header->msg_iov = &message->vector;
+        header->msg_iovlen = 1;
+        header->msg_control = message->control.bytes;
+        header->msg_controllen = sizeof message->control.bytes;
+#ifndef __linux__
+        ssize_t length = recvmsg(socket, header, MSG_DONTWAIT);
+        if (length < 0) return used > 0 ? used : -1;
+        take_arrival(header, (size_t)length, &arrivals[index]);
+        used += 1;
+#endif
+    }
+#ifdef __linux__
+    used = recvmmsg(socket, headers, (unsigned)slot_count, MSG_DONTWAIT, NULL);
+    for (int index = 0; index < used; index += 1)
+        take_arrival(&headers[index].msg_hdr, headers[index].msg_len, &arrivals[index]);
+#endif
+    return used;
 }
 
 int dweb_lock_file(int descriptor) {

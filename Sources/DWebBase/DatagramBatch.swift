@@ -22,7 +22,7 @@ public struct DatagramBatch: Sendable {
         public var range: Range<Int> { offset..<offset + byteCount }
     }
 
-    /// All payloads, back to back.
+    /// All payloads: back to back, unless the batch was received into a slab.
     public private(set) var bytes: [UInt8] = []
     /// The datagrams, in order.
     public private(set) var entries: [Entry] = []
@@ -70,6 +70,29 @@ public struct DatagramBatch: Sendable {
                 offset: offset, byteCount: bytes.count - offset, address: address, timeToLive: timeToLive,
                 congestionMark: congestionMark, isFragmentable: isFragmentable))
     }
+
+    /// Lets `receive` write datagrams into the first `byteCount` bytes, which need not lie back to back;
+    /// ``appendArrival(_:byteCount:address:congestionMark:)`` then says where they are.
+    public mutating func withSlab<Result>(
+        byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Result
+    ) -> Result {
+        if bytes.count < byteCount { bytes += [UInt8](repeating: 0, count: byteCount - bytes.count) }
+        return bytes.withUnsafeMutableBytes { receive(UnsafeMutableRawBufferPointer(rebasing: $0[..<byteCount])) }
+    }
+
+    /// Adds a datagram that was written into the slab.
+    public mutating func appendArrival(
+        _ offset: Int, byteCount: Int, address: SocketAddress, congestionMark: CongestionMark
+    ) {
+        precondition(offset >= 0 && byteCount >= 0 && offset + byteCount <= bytes.count, "a datagram lies in the slab")
+        entries.append(
+            Entry(
+                offset: offset, byteCount: byteCount, address: address, timeToLive: 0, congestionMark: congestionMark,
+                isFragmentable: false))
+    }
+
+    /// Forgets every datagram and keeps the slab.
+    public mutating func removeAllKeepingBytes() { entries.removeAll(keepingCapacity: true) }
 
     /// Forgets every datagram and keeps the memory.
     public mutating func removeAll() {

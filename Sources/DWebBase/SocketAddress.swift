@@ -62,6 +62,17 @@ public struct SocketAddress: Hashable, Sendable {
         self.init(host: String(text[..<colon]), port: port)
     }
 
+    /// An address by the two words that ``hostWords`` gives.
+    public init(family: Family, hostWords: (high: UInt64, low: UInt64), port: UInt16) {
+        self.family = family
+        high = family == .ipv4 ? hostWords.high & 0xffff_ffff_0000_0000 : hostWords.high
+        low = family == .ipv4 ? 0 : hostWords.low
+        self.port = port
+    }
+
+    /// The address bytes as two big-endian words; IPv4 takes the upper half of the first, and zeros follow.
+    public var hostWords: (high: UInt64, low: UInt64) { (high, low) }
+
     /// The 4 or 16 address bytes in network order.
     public var hostBytes: [UInt8] {
         switch family {

@@ -157,7 +157,14 @@ package actor ReplicationSession {
         while !isEnded {
             let chunk: [UInt8]?
             do throws(PortError) { chunk = try await stream.read() } catch { throw DDatabaseError(connection: error) }
-            if let chunk { secret.receive(chunk, now: loop.now) } else { secret.receiveEnd() }
+            if let chunk {
+                secret.receive(chunk, now: loop.now)
+            } else {
+                guard secret.missingByteCount == 0 else {
+                    throw DDatabaseError(.connectionLost, "The peer's stream ended within a frame")
+                }
+                secret.receiveEnd()
+            }
             try await takeEvents()
             if chunk == nil { return }
         }

@@ -103,7 +103,7 @@ public struct DDriveError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Something that the author of the drive wrote, as drives report it.
-    package init(_ fault: DriveFault, _ what: String) {
+    package init(fault: DriveFault, in what: String) {
         switch fault {
         case .malformedEntry: self.init(.damaged, "The entry \(what) cannot be decoded")
         case .impossibleBlob: self.init(.damaged, "The content of \(what) is at a place that cannot be")

@@ -48,7 +48,7 @@ extension DDrive {
                 self.init(
                     path: path.text, sequence: entry.sequence, record: try EntryRecord(decoding: entry.value ?? []))
             } catch {
-                throw DDriveError(error, name)
+                throw DDriveError(fault: error, in: name)
             }
         }
     }

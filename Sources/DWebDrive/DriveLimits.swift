@@ -17,7 +17,7 @@ package enum DriveLimits {
     /// Entries of one block of a block map; spec 50 section 8.6.
     package static let mapEntriesPerBlock = 8_192
     /// Bytes of content that a reader keeps in memory at once, about.
-    package static let windowByteCount: UInt64 = 1 << 20
+    package static let windowByteCount: UInt64 = 2 << 20
     /// Blocks that a reader asks for at once.
     package static let windowBlockCount: UInt64 = 64
     /// Bytes of the blocks that files are cut into; spec 50 section 8.3.

@@ -13,6 +13,8 @@ extension SwarmNetworker {
         public var maxPeers = 64
         /// The UDP port to prefer. Nil takes 49737 or the next free one; 0 lets the system choose.
         public var port: UInt16?
+        /// Whether another port will do when the preferred one is taken. If not, joining fails with code `bindFailed`.
+        public var isAnyPortAllowed = true
         /// The local host to bind; nil is all interfaces.
         public var host: String?
         /// Whether the node stays a guest of the DHT; nil lets it become a member once it proved stable and reachable.

@@ -83,6 +83,7 @@ public actor SwarmNetworker {
         if let bootstrap = configuration.bootstrap { settings.dht.bootstrap = bootstrap.map(\.description) }
         if let host = configuration.host { settings.dht.host = host }
         if let port = configuration.port { settings.dht.port = port }
+        settings.dht.isAnyPortAllowed = configuration.isAnyPortAllowed
         if let isEphemeral = configuration.isEphemeral { settings.dht.mode = isEphemeral ? .ephemeral : .persistent }
         settings.dht.knownNodes = configuration.knownNodes
         settings.peerLimit = configuration.maxPeers
@@ -298,7 +299,7 @@ public actor SwarmNetworker {
             .map(\.value.stream)
     }
 
-    /// The address of the socket that peers connect to; nil before the first join.
+    /// The address of the node's server socket; nil before the first join.
     public var localAddress: SocketAddress? { get async { await swarm.dht.localAddress } }
 
     /// DHT nodes to start from next time without a bootstrap node, most recently heard first.

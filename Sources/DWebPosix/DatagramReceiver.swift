@@ -1,42 +1,114 @@
+import CDatagram
 import DWebBase
 import NIOCore
 
-/// Gathers the datagrams of one read turn into one batch and hands it on; a coalesced receive is split again.
+/// Hands on what a socket receives, in batches.
+///
+/// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by direct
+/// system calls, several datagrams each, into memory that is used again and again. A receive that the kernel merged is
+/// split again.
 final class DatagramReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
+    // Most datagrams come alone or as a merged run of up to 64 KiB; either takes one slot.
+    private static let slotByteCount = 65_536
+    private static let slotCount = 4
+    // A busy socket lets others have their turn after this many batches.
+    private static let batchesPerTurn = 8
+
     private let receive: @Sendable (DatagramBatch) -> Void
+    private var descriptor: NIOBSDSocket.Handle?
+    private var first = DatagramBatch()
     private var batch = DatagramBatch()
-    // A batch is handed on before it grows past this, so that one busy turn does not hold much memory.
-    private static let batchByteLimit = 1 << 20
+    private var arrivals = [dweb_arrival](repeating: dweb_arrival(), count: DatagramReceiver.slotCount)
+    private var lastSystemAddress = dweb_address()
+    private var lastAddress: DWebBase.SocketAddress?
 
     init(receive: @escaping @Sendable (DatagramBatch) -> Void) { self.receive = receive }
+
+    /// Begins to receive directly from `descriptor`.
+    func start(_ descriptor: NIOBSDSocket.Handle) { self.descriptor = descriptor }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
         guard let source = DWebBase.SocketAddress(envelope.remoteAddress) else { return }
         let segment = envelope.metadata?.segmentSize ?? 0
+        let mark = envelope.metadata.map { CongestionMark($0.ecnState) } ?? .notCapable
         envelope.data.withUnsafeReadableBytes { bytes in
             var offset = 0
             repeat {
                 let count = segment > 0 ? min(segment, bytes.count - offset) : bytes.count
-                batch.append(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]), address: source)
+                first.append(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]), address: source,
+                    congestionMark: mark)
                 offset += count
             } while offset < bytes.count
         }
-        if batch.bytes.count >= DatagramReceiver.batchByteLimit { flush() }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { flush() }
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if !first.isEmpty {
+            receive(first)
+            first.removeAll()
+        }
+        guard let descriptor else { return }
+        for _ in 0..<DatagramReceiver.batchesPerTurn where context.channel.isActive {
+            let count = receiveBatch(descriptor)
+            if !batch.isEmpty {
+                receive(batch)
+                batch.removeAllKeepingBytes()
+            }
+            if count < DatagramReceiver.slotCount { break }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { descriptor = nil }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A receive error on UDP reports an earlier send (port unreachable); the socket stays usable.
     }
 
-    private func flush() {
-        guard !batch.isEmpty else { return }
-        let full = batch
-        batch = DatagramBatch()
-        receive(full)
+    /// Fills the batch with what waits; returns how many slots were used.
+    private func receiveBatch(_ descriptor: NIOBSDSocket.Handle) -> Int {
+        let slotByteCount = DatagramReceiver.slotByteCount
+        let count = batch.withSlab(byteCount: slotByteCount * DatagramReceiver.slotCount) { slab in
+            Int(dweb_datagram_receive(descriptor, slab.baseAddress, slotByteCount, arrivals.count, &arrivals))
+        }
+        guard count > 0 else { return 0 }
+        for index in 0..<count {
+            let arrival = arrivals[index]
+            // A datagram longer than its slot is not whole; spec 10 section 12.
+            guard arrival.is_truncated == 0, let source = address(arrival.source) else { continue }
+            let mark = CongestionMark(rawValue: arrival.congestion_mark) ?? .notCapable
+            let length = Int(arrival.length)
+            let segment = arrival.segment > 0 ? Int(arrival.segment) : max(1, length)
+            var offset = 0
+            repeat {
+                batch.appendArrival(
+                    index * slotByteCount + offset, byteCount: min(segment, length - offset), address: source,
+                    congestionMark: mark)
+                offset += segment
+            } while offset < length
+        }
+        return count
+    }
+
+    /// Most datagrams come from where the one before came from.
+    private func address(_ systemAddress: dweb_address) -> DWebBase.SocketAddress? {
+        if let lastAddress, lastSystemAddress.isSame(as: systemAddress) { return lastAddress }
+        lastSystemAddress = systemAddress
+        lastAddress = DWebBase.SocketAddress(systemAddress)
+        return lastAddress
+    }
+}
+
+extension CongestionMark {
+    init(_ state: NIOExplicitCongestionNotificationState) {
+        switch state {
+        case .transportNotCapable: self = .notCapable
+        case .transportCapableFlag0: self = .capable
+        case .transportCapableFlag1: self = .capableLowLatency
+        case .congestionExperienced: self = .experienced
+        }
     }
 }

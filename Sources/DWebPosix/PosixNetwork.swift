@@ -4,13 +4,17 @@ public import DWebPorts
 import NIOCore
 import NIOPosix
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 /// UDP sockets of the operating system, on a ``PosixLoop``.
 public struct PosixNetwork: NetworkProvider {
     private let loop: PosixLoop
     // One receive may hold a whole coalesced run: 64 KiB, the most the kernel merges.
     private static let receiveByteCount = 65_536
-    private static let receiveVectorCount = 4
-    private static let receivesPerTurn: UInt = 16
 
     /// Sockets whose events arrive on `loop`.
     public init(loop: PosixLoop) { self.loop = loop }
@@ -31,12 +35,9 @@ public struct PosixNetwork: NetworkProvider {
         let local = try NIOCore.SocketAddress(options.address)
         let bootstrap = DatagramBootstrap(group: loop.eventLoop)
             .channelOption(.socketOption(.so_reuseaddr), value: options.isAddressReusable ? 1 : 0)
-            .channelOption(.datagramVectorReadMessageCount, value: PosixNetwork.receiveVectorCount)
-            .channelOption(.maxMessagesPerRead, value: PosixNetwork.receivesPerTurn)
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelOption(
-                .recvAllocator,
-                value: FixedSizeRecvByteBufferAllocator(
-                    capacity: PosixNetwork.receiveByteCount * PosixNetwork.receiveVectorCount)
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: PosixNetwork.receiveByteCount)
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -52,10 +53,24 @@ public struct PosixNetwork: NetworkProvider {
             #else
                 let coalesced = channel.eventLoop.makeSucceededVoidFuture()
             #endif
-            return coalesced.flatMapThrowing {
-                return try PosixDatagramSocket(channel: channel, options: options)
-            }
+            let marked = coalesced.flatMap { channel.setOption(.explicitCongestionNotification, value: true) }
+                .flatMapError { _ in channel.eventLoop.makeSucceededVoidFuture() }
+            return marked.flatMapThrowing { try PosixNetwork.start(channel, options) }
         }
+    }
+
+    private static func start(
+        _ channel: any Channel, _ options: DatagramSocketOptions
+    ) throws -> PosixDatagramSocket {
+        let pipeline = channel.pipeline.syncOperations
+        let handle = try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        guard let handle else { throw PortError(.failed, "The socket has no descriptor") }
+        dweb_datagram_configure(
+            handle, options.address.family == .ipv6 ? AF_INET6 : AF_INET,
+            Int32(clamping: options.receiveBufferByteCount), Int32(clamping: options.sendBufferByteCount))
+        let socket = try PosixDatagramSocket(channel: channel, descriptor: handle, options: options)
+        try pipeline.handler(type: DatagramReceiver.self).start(handle)
+        return socket
     }
 
     public func interfaceAddresses() -> [InterfaceAddress] {

@@ -26,12 +26,44 @@ extension DWebBase.SocketAddress {
     /// The address as the send call takes it.
     func systemAddress(isIPv6Socket: Bool) -> dweb_address {
         var address = dweb_address()
-        let bytes = hostBytes
-        withUnsafeMutableBytes(of: &address.host) { $0.copyBytes(from: bytes) }
-        address.host_length = UInt8(bytes.count)
+        let words = hostWords
+        withUnsafeMutableBytes(of: &address.host) {
+            $0.storeBytes(of: words.high.bigEndian, as: UInt64.self)
+            $0.storeBytes(of: words.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+        }
+        address.host_length = family == .ipv4 ? 4 : 16
         address.port = port
         address.is_ipv6_socket = isIPv6Socket ? 1 : 0
         return address
+    }
+
+    /// The address as the receive call gives it; nil for one of another family.
+    init?(_ address: dweb_address) {
+        let words = withUnsafeBytes(of: address.host) {
+            (
+                high: UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),
+                low: UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }
+        switch address.host_length {
+        case 4: self.init(family: .ipv4, hostWords: words, port: address.port)
+        case 16: self.init(family: .ipv6, hostWords: words, port: address.port)
+        default: return nil
+        }
+    }
+}
+
+extension dweb_address {
+    /// Whether both have the same host and port.
+    func isSame(as other: dweb_address) -> Bool {
+        guard port == other.port, host_length == other.host_length else { return false }
+        return withUnsafeBytes(of: host) { left in
+            withUnsafeBytes(of: other.host) { right in
+                left.loadUnaligned(as: UInt64.self) == right.loadUnaligned(as: UInt64.self)
+                    && left.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                        == right.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+            }
+        }
     }
 }
 

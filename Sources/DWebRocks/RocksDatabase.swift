@@ -127,7 +127,8 @@ final class RocksDatabase: @unchecked Sendable {
                 handle, options, family, $0.baseAddress?.assumingMemoryBound(to: CChar.self), key.count, &error)
         }
         if let message = RocksDatabase.takeMessage(&error) {
-            if isImmediate, message.contains("Incomplete") { return .wouldWait }
+            // The text of a status is all that the C interface gives.
+            if isImmediate, message.hasPrefix("Result incomplete") { return .wouldWait }
             throw PortError(.corrupted, "The database cannot be read: \(message)")
         }
         guard let pinned else { return .absent }

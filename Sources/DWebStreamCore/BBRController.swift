@@ -48,6 +48,7 @@ package final class BBRController: CongestionController {
     private var isIdleRestart = false
     private var hasRoundTripTime = false
     private var conservesPackets = false
+    private var markedRound: Int64 = -2
     private var previousPhase = RecoveryPhase.open
 
     private var aggregation = (0, 0)
@@ -85,9 +86,16 @@ package final class BBRController: CongestionController {
             (pacingGain, windowGain) = (BBRController.cycleGains[cycleIndex], BBRController.windowGain)
         case .probeRoundTripTime: (pacingGain, windowGain) = (1, 1)
         }
+        if isMarked {
+            pacingGain = min(pacingGain, 1)
+            windowGain = min(windowGain, 1)
+        }
         updatePacingRate(context)
         updateWindow(sample, context)
     }
+
+    /// Whether the path reported congestion in this round or the last.
+    private var isMarked: Bool { round - markedRound <= 1 }
 
     private func updateBandwidth(_ sample: RateSample, _ context: CongestionContext) {
         isRoundStart = false
@@ -266,6 +274,12 @@ package final class BBRController: CongestionController {
     }
 
     package func enterRecovery(_ context: CongestionContext) { saveWindow(context) }
+
+    package func experienceCongestion(_ context: CongestionContext) {
+        // The queue is beginning to fill: what is in flight goes back to what the path holds without one.
+        markedRound = round
+        isPipeFull = true
+    }
 
     package func leaveRecovery(_ context: CongestionContext) {
         // The next acknowledgement, which sees the phase change, restores the window.

@@ -45,6 +45,8 @@ package protocol CongestionController: AnyObject {
     func acknowledge(_ sample: RateSample, _ context: CongestionContext)
     /// Fast recovery begins.
     func enterRecovery(_ context: CongestionContext)
+    /// The path reported congestion without losing packets; at most once per round trip.
+    func experienceCongestion(_ context: CongestionContext)
     /// Recovery, fast or after a timeout, is over.
     func leaveRecovery(_ context: CongestionContext)
     /// The retransmission timer ran out.

@@ -1,6 +1,8 @@
 /// CUBIC after RFC 9438, in packets and nanoseconds, paced a little faster than the window per round-trip time.
 package final class CubicController: CongestionController {
     private static let multiplicativeDecrease = 0.7
+    // A mark comes earlier than a loss, from shorter queues: RFC 8511.
+    private static let markedDecrease = 0.85
     private static let aggressiveness = 0.4
 
     package var congestionWindow: Int { recoveryWindow ?? Int(window) }
@@ -80,11 +82,10 @@ package final class CubicController: CongestionController {
         return context.now
     }
 
-    private func reduce() {
+    private func reduce(_ decrease: Double = CubicController.multiplicativeDecrease) {
         // Fast convergence: leave room for streams that start.
-        windowBeforeLoss =
-            window < windowBeforeLoss ? window * (1 + CubicController.multiplicativeDecrease) / 2 : window
-        slowStartThreshold = max(window * CubicController.multiplicativeDecrease, 2)
+        windowBeforeLoss = window < windowBeforeLoss ? window * (1 + decrease) / 2 : window
+        slowStartThreshold = max(window * decrease, 2)
         epochStart = nil
     }
 
@@ -102,6 +103,12 @@ package final class CubicController: CongestionController {
         recoveryDelivered = 0
         sentAtRecovery = context.sent
         recoveryWindow = context.inFlight + 1
+    }
+
+    package func experienceCongestion(_ context: CongestionContext) {
+        guard context.phase == .open else { return }
+        reduce(CubicController.markedDecrease)
+        window = max(slowStartThreshold, Double(CongestionConstants.minimumWindow))
     }
 
     package func leaveRecovery(_ context: CongestionContext) { recoveryWindow = nil }

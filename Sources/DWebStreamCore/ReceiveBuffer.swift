@@ -19,6 +19,9 @@ struct ReceiveBuffer {
 
     init(nextSequence: UInt32) { self.nextSequence = nextSequence }
 
+    /// Bytes that arrived in order so far.
+    private(set) var deliveredCount = 0
+
     /// Bytes in order that nobody read yet.
     var unreadCount: Int { received.count }
 
@@ -42,6 +45,7 @@ struct ReceiveBuffer {
     private mutating func append(_ payload: ArraySlice<UInt8>) {
         if received.capacity == 0 { received.reserveCapacity(max(payload.count, capacityHint)) }
         received.append(contentsOf: payload)
+        deliveredCount += payload.count
     }
 
     /// Whether the packet `sequence` waits already.

@@ -33,6 +33,10 @@ struct SentPacket {
     var isRetransmitted = false
     var isAppLimited = false
     var isProbe = false
+    /// Whether it was sent as capable of congestion marks.
+    var isMarkable = false
+    /// Whether it was last sent so that routers may cut it in pieces.
+    var isFragmentable = false
 
     /// What it counts in flight and for pacing; spec 10 section 7.
     var byteCount: Int { UDXHeader.byteCount + Int(payloadCount) }

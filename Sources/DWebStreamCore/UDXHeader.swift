@@ -16,6 +16,10 @@ package struct UDXPacketFlags: OptionSet, Sendable, Hashable {
     package static let destroy = UDXPacketFlags(rawValue: 0x10)
     /// Asks for an acknowledgement.
     package static let heartbeat = UDXPacketFlags(rawValue: 0x20)
+    /// The sender received data that was marked for congestion. Sent only with ``UDXStreamOptions/isECNEnabled``.
+    package static let congestionExperienced = UDXPacketFlags(rawValue: 0x40)
+    /// The sender answers congestion marks. Sent only with ``UDXStreamOptions/isECNEnabled``.
+    package static let congestionCapable = UDXPacketFlags(rawValue: 0x80)
 }
 
 /// The fixed header that begins every UDX packet; spec 10 section 2.

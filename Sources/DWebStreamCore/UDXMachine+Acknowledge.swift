@@ -34,7 +34,7 @@ extension UDXMachine {
         }
         // Step 16.
         if rate.delivered != deliveredBefore {
-            mtu.noteAcknowledgement()
+            mtu.noteAcknowledgement(now: now)
             if isOutstanding {
                 retransmissionDue = now + roundTrip.timeout
                 timer = .retransmission
@@ -49,6 +49,11 @@ extension UDXMachine {
                 isWriterBlocked = false
                 events.append(.drained)
             }
+        }
+        if notification.reacts(to: header.flags, acknowledgement: acknowledgement, nextSequence: nextSequence) {
+            statistics.congestionMarks += 1
+            congestion.experienceCongestion(context(at: now))
+            congestionWindow = congestion.congestionWindow
         }
         // Step 19.
         if hadOutstanding {
@@ -186,6 +191,9 @@ extension UDXMachine {
         } else if distance < 0, !packet.isRetransmitted {
             isReorderingSeen = true
         }
-        if packet.isProbe, destinations.count == 1 { mtu.noteProbeAcknowledged() }
+        if packet.isMarkable { notification.noteDelivery() }
+        guard destinations.count == 1 else { return }
+        if packet.isProbe { mtu.noteProbeAcknowledged(size: ipByteCount(of: packet), now: now) }
+        if !packet.isFragmentable, isLarge(packet) { mtu.noteLargePacketAcknowledged() }
     }
 }

@@ -20,6 +20,7 @@ extension UDXMachine {
         let slack = rackRoundTripTime + reorderWindow - now
         var lostCount = 0
         var probeCount = 0
+        var hasLostLarge = false
         var delay: Int64 = 0
         var remaining = packets.inFlight.count
         var sequence = packets.inFlight.head
@@ -29,8 +30,8 @@ extension UDXMachine {
             if wait > 0 {
                 delay = max(delay, wait)
             } else {
-                if packets[sequence].isProbe { probeCount += 1 }
-                markLost(sequence)
+                if packets[sequence].isProbe { probeCount += 1 } else if isLarge(packets[sequence]) { hasLostLarge = true }
+                markLost(sequence, now)
                 lostCount += 1
             }
             sequence = next
@@ -45,6 +46,7 @@ extension UDXMachine {
             congestion.enterRecovery(context(at: now))
             congestionWindow = congestion.congestionWindow
         }
+        if hasLostLarge { noteLargeLoss(atTimeout: false) }
         if delay > 0 {
             timer = .reordering
             timerDeadline = now + delay
@@ -52,14 +54,31 @@ extension UDXMachine {
         return max(0, lostCount - probeCount)
     }
 
-    private mutating func markLost(_ sequence: UInt32) {
+    private mutating func markLost(_ sequence: UInt32, _ now: Int64) {
         packets.removeInFlight(sequence)
         if packets[sequence].isProbe {
+            let size = ipByteCount(of: packets[sequence])
             packets[sequence].isProbe = false
             packets[sequence].padding = 0
-            if destinations.count == 1 { mtu.noteProbeLost() }
+            if destinations.count == 1 { mtu.noteProbeLost(size: size, now: now) }
         }
         packets.appendLost(sequence)
+    }
+
+    /// The size of the IP packet that carries `packet` to the current remote.
+    func ipByteCount(of packet: SentPacket) -> Int {
+        (destination?.overhead ?? 48) + Int(packet.payloadCount) + Int(packet.padding)
+    }
+
+    /// Whether a path that only carries what every path does would lose `packet`.
+    @inline(__always)
+    func isLarge(_ packet: SentPacket) -> Bool { ipByteCount(of: packet) > PathMTUSearch.base }
+
+    /// Falls back to small packets if the large ones do not arrive any more. What was numbered already keeps its size,
+    /// so that it is sent again in a form that routers may cut; spec 10 section 10.1.
+    private mutating func noteLargeLoss(atTimeout: Bool) {
+        guard destinations.count == 1 else { return }
+        _ = mtu.noteLargePacketsLost(atTimeout: atTimeout)
     }
 
     /// Spec 10 section 8.4: waits for the end of a flight, or else for the retransmission timer.
@@ -101,6 +120,10 @@ extension UDXMachine {
     /// Runs what is due.
     mutating func wake(now: Int64) {
         if paceDeadline <= now { paceDeadline = .max }
+        if idleDeadline <= now {
+            destroy(.timedOut)
+            return
+        }
         // A tail loss probe that is not permitted falls back to a timer that may be due as well.
         for _ in 0..<2 where timerDeadline <= now && closeReason == nil {
             switch timer {
@@ -137,7 +160,9 @@ extension UDXMachine {
         phase = .loss
         tailLossProbe = nil
         isTailLossProbeDue = false
+        notification.noteTimeout()
         packets.resetLost()
+        var hasLostLarge = false
         var sequence = remoteAcknowledged
         var isOldest = true
         while sequence != nextSequence {
@@ -152,7 +177,8 @@ extension UDXMachine {
                         return
                     }
                     packets[sequence].timeoutCount += 1
-                    markLost(sequence)
+                    if isOldest, !packets[sequence].isProbe, isLarge(packets[sequence]) { hasLostLarge = true }
+                    markLost(sequence, now)
                 }
                 isOldest = false
             case .absent, .selectivelyAcknowledged:
@@ -160,6 +186,7 @@ extension UDXMachine {
             }
             sequence &+= 1
         }
+        if hasLostLarge { noteLargeLoss(atTimeout: true) }
         congestion.retransmissionTimedOut(context)
         congestionWindow = congestion.congestionWindow
         retransmissionDue = now + 2 * roundTrip.timeout

@@ -3,11 +3,15 @@ import DWebBase
 /// Taking in packets; spec 10 section 6, whose step numbers are given.
 extension UDXMachine {
     /// Processes the packet in `datagram` of `bytes`, whose header was decoded.
-    mutating func handle(_ header: UDXHeader, in bytes: [UInt8], _ datagram: Range<Int>, now: Int64) {
+    mutating func handle(
+        _ header: UDXHeader, in bytes: [UInt8], _ datagram: Range<Int>, mark: CongestionMark = .notCapable, now: Int64
+    ) {
         guard closeReason == nil else { return }
         statistics.packetsReceived += 1
         statistics.bytesReceived += datagram.count
         let flags = header.flags
+        if let idleNanoseconds { idleDeadline = now &+ idleNanoseconds }
+        if notification.isEnabled, notification.noteArrival(flags, mark) { requestAcknowledgement() }
         // Step 4.
         let priorAcknowledged = remoteAcknowledged
         let hadOutstanding = isOutstanding

@@ -31,6 +31,7 @@ extension UDXMachine {
         if !isOutstanding, timer == .none || (timer == .keepAlive && peerWindow == 0 && hasUnsent) {
             armIdleTimer(now)
         }
+        if let idleNanoseconds, idleDeadline == .max { idleDeadline = now &+ idleNanoseconds }
         return count
     }
 
@@ -39,6 +40,7 @@ extension UDXMachine {
         announcedWindow = receiveWindow
         var header = control.header
         header.window = UInt32(clamping: announcedWindow)
+        if notification.isEnabled { header.flags.formUnion(notification.takeFlags()) }
         output.append(on: destination.socket, to: destination.address) { bytes in
             header.append(to: &bytes)
             for block in control.blocks { block.append(to: &bytes) }
@@ -165,6 +167,9 @@ extension UDXMachine {
         packets[sequence].isRetransmitted = true
         packets[sequence].padding = 0
         packets[sequence].isProbe = false
+        // A packet keeps its number and so its bytes. Where it may have become too large, it may be cut.
+        packets[sequence].isFragmentable =
+            ipByteCount(of: packets[sequence]) > mtu.mtu || (phase == .loss && isLarge(packets[sequence]))
         statistics.retransmissions += 1
         dispatch(sequence, isFirst: false, now, into: &output)
     }
@@ -178,12 +183,16 @@ extension UDXMachine {
         packets[sequence].timeSent = lastTimeSent
         packets.appendInFlight(sequence)
         dataPacketsSent += 1
+        let mark = notification.mark
+        packets[sequence].isMarkable = mark != .notCapable
         let packet = packets[sequence]
         let target = destinations[Int(packet.destination)]
         let header = UDXHeader(
-            flags: packet.flags, dataOffset: packet.padding, streamID: target.remoteID,
+            flags: packet.flags.union(notification.takeFlags()), dataOffset: packet.padding, streamID: target.remoteID,
             window: UInt32(clamping: receiveWindow), sequence: sequence, acknowledgement: receiving.nextSequence)
-        output.append(on: target.socket, to: target.address) { bytes in
+        output.append(
+            on: target.socket, to: target.address, congestionMark: mark, isFragmentable: packet.isFragmentable
+        ) { bytes in
             header.append(to: &bytes)
             if packet.padding > 0 { bytes.append(contentsOf: repeatElement(0, count: Int(packet.padding))) }
             if packet.payloadCount > 0 {

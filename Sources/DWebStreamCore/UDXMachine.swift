@@ -100,6 +100,9 @@ struct UDXMachine: ~Copyable {
     var messageEventCount = 0
     var statistics = UDXStatistics()
     let keepAliveNanoseconds: Int64?
+    let idleNanoseconds: Int64?
+    var idleDeadline = Int64.max
+    var notification: CongestionNotification
 
     init(options: UDXStreamOptions) {
         self.options = options
@@ -117,6 +120,8 @@ struct UDXMachine: ~Copyable {
         congestionWindow = congestion.congestionWindow
         mtu = PathMTUSearch(linkMTU: options.linkMTU)
         keepAliveNanoseconds = options.keepAliveInterval.map { max(1, $0.wholeNanoseconds) }
+        idleNanoseconds = options.idleTimeout.map { max(1, $0.wholeNanoseconds) }
+        notification = CongestionNotification(isEnabled: options.isECNEnabled)
     }
 
     // MARK: State
@@ -139,7 +144,7 @@ struct UDXMachine: ~Copyable {
     }
 
     /// When ``wake(now:)`` has something to do.
-    var nextDeadline: Int64 { min(timerDeadline, paceDeadline) }
+    var nextDeadline: Int64 { min(timerDeadline, paceDeadline, idleDeadline) }
 
     /// Whether ``transmit(into:now:budget:)`` could have something to do before the next deadline.
     var wantsTransmit: Bool {
@@ -147,6 +152,7 @@ struct UDXMachine: ~Copyable {
         if isAcknowledgementDue || !controls.isEmpty { return true }
         guard closeReason == nil else { return false }
         if keepAliveNanoseconds != nil, timer == .none { return true }
+        if idleNanoseconds != nil, idleDeadline == .max { return true }
         return isTailLossProbeDue || wantsProbeOfWindow || !packets.lost.isEmpty || hasUnsent
     }
 
@@ -175,7 +181,10 @@ struct UDXMachine: ~Copyable {
     mutating func changeRemote(_ destination: UDXDestination) {
         let isSame = self.destination == destination
         self.destination = destination
-        if !isSame { mtu.reset() }
+        if !isSame {
+            mtu.reset()
+            notification = CongestionNotification(isEnabled: options.isECNEnabled)
+        }
         guard isOutstanding else {
             destinations = [destination]
             destinationIndex = 0
@@ -224,10 +233,10 @@ struct UDXMachine: ~Copyable {
         return bytes
     }
 
-    mutating func destroy() {
+    mutating func destroy(_ reason: UDXCloseReason = .destroyed) {
         guard closeReason == nil else { return }
         if destination != nil { controls.append(ControlPacket(header: controlHeader(.destroy))) }
-        close(.destroyed)
+        close(reason)
     }
 
     mutating func close(_ reason: UDXCloseReason) {
@@ -240,6 +249,7 @@ struct UDXMachine: ~Copyable {
         timer = .none
         timerDeadline = .max
         paceDeadline = .max
+        idleDeadline = .max
         events.append(.closed(reason))
     }
 

@@ -134,8 +134,7 @@ package final class UDXMultiplexer {
         let bytes = batch.bytes
         let entries = batch.entries
         var plain: [Int] = []
-        for index in entries.indices
-        where !handle(bytes, entries[index].range, from: entries[index].address, on: socket, now.nanoseconds) {
+        for index in entries.indices where !handle(bytes, entries[index], on: socket, now.nanoseconds) {
             plain.append(index)
         }
         return plain
@@ -143,8 +142,9 @@ package final class UDXMultiplexer {
 
     /// Takes in one datagram; false if it is no stream packet.
     private func handle(
-        _ bytes: [UInt8], _ range: Range<Int>, from source: SocketAddress, on socket: SocketID, _ now: Int64
+        _ bytes: [UInt8], _ entry: DatagramBatch.Entry, on socket: SocketID, _ now: Int64
     ) -> Bool {
+        let range = entry.range
         guard let header = UDXHeader(bytes, in: range) else { return false }
         let stream: UDXStream
         if let last = lastStream, last.localID == header.streamID {
@@ -157,13 +157,13 @@ package final class UDXMultiplexer {
         }
         guard !stream.machine.isClosed else { return answerLate(header, now) }
         guard range.count <= UDXLimits.datagramByteCount else { return true }
-        if stream.machine.destination?.socket != socket {
-            guard passesFirewall(stream, source.unmapped, socket) else { return true }
+        if !stream.machine.expects(entry.address, on: socket) {
+            guard passesFirewall(stream, entry.address.unmapped, socket) else { return true }
         }
         if let destination = stream.relayDestination {
-            forward(header, bytes, range, from: stream, to: destination)
+            forward(header, bytes, entry, from: stream, to: destination, now)
         } else {
-            stream.machine.handle(header, in: bytes, range, now: now)
+            stream.machine.handle(header, in: bytes, range, mark: entry.congestionMark, now: now)
         }
         noteChange(of: stream, now: now)
         return true
@@ -211,13 +211,16 @@ package final class UDXMultiplexer {
 
     /// Spec 10 section 11.
     private func forward(
-        _ header: UDXHeader, _ bytes: [UInt8], _ range: Range<Int>, from source: UDXStream, to destination: UDXStream
+        _ header: UDXHeader, _ bytes: [UInt8], _ entry: DatagramBatch.Entry, from source: UDXStream,
+        to destination: UDXStream, _ now: Int64
     ) {
-        source.machine.noteRelayed(header, byteCount: range.count)
+        let range = entry.range
+        source.machine.noteRelayed(header, byteCount: range.count, now)
         if let target = destination.machine.destination, family(of: target.socket) != nil {
             var changed = header
             changed.streamID = target.remoteID
-            output.append(on: target.socket, to: target.address) { payload in
+            // A mark on the first half of the way is news for the end of the second.
+            output.append(on: target.socket, to: target.address, congestionMark: entry.congestionMark) { payload in
                 changed.append(to: &payload)
                 payload.append(contentsOf: bytes[(range.lowerBound + UDXHeader.byteCount)..<range.upperBound])
             }
@@ -314,6 +317,7 @@ package final class UDXMultiplexer {
         stream.isForgotten = true
         streams.removeValue(forKey: stream.localID)
         if lastStream === stream { lastStream = nil }
+        while let next = wakeups.min, streams[next.localID]?.scheduledDeadline != next.deadline { wakeups.removeMin() }
         if let now, stream.machine.closeReason == .finished, let destination = stream.machine.destination {
             if tombstones.count >= UDXLimits.tombstones { tombstones.removeFirst() }
             tombstones[stream.localID] = Tombstone(
@@ -330,8 +334,22 @@ package final class UDXMultiplexer {
 }
 
 extension UDXMachine {
+    /// Whether a packet from `source` on `socket` is taken without asking the firewall.
+    @inline(__always)
+    func expects(_ source: SocketAddress, on socket: SocketID) -> Bool {
+        guard let destination, destination.socket == socket else { return false }
+        switch options.sourcePolicy {
+        case .any: return true
+        case .remote:
+            let source = source.unmapped
+            return destination.address.unmapped == source
+                || destinations.contains { $0.socket == socket && $0.address.unmapped == source }
+        }
+    }
+
     /// A relay keeps its own number at least at what passes, so that it could end the stream.
-    mutating func noteRelayed(_ header: UDXHeader, byteCount: Int) {
+    mutating func noteRelayed(_ header: UDXHeader, byteCount: Int, _ now: Int64) {
+        if let idleNanoseconds { idleDeadline = now &+ idleNanoseconds }
         statistics.packetsReceived += 1
         statistics.bytesReceived += byteCount
         if nextSequence.precedes(header.sequence) {

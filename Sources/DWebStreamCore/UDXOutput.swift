@@ -14,8 +14,12 @@ package struct UDXOutput {
 
     /// Appends a datagram whose payload `build` appends.
     @inline(__always)
-    mutating func append(on socket: SocketID, to address: SocketAddress, _ build: (inout [UInt8]) -> Void) {
-        batches[socket.index].append(address: address, build)
+    mutating func append(
+        on socket: SocketID, to address: SocketAddress, congestionMark: CongestionMark = .notCapable,
+        isFragmentable: Bool = false, _ build: (inout [UInt8]) -> Void
+    ) {
+        batches[socket.index].append(
+            address: address, congestionMark: congestionMark, isFragmentable: isFragmentable, build)
     }
 
     /// Hands every batch that is not empty to `send`, in order of sockets, and empties it.

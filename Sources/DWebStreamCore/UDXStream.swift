@@ -153,6 +153,7 @@ extension UDXMachine {
         if roundTrip.smoothed > 0 {
             result.roundTripTime = .nanoseconds(roundTrip.smoothed)
             result.minimumRoundTripTime = .nanoseconds(roundTrip.minimum)
+            result.roundTripVariation = .nanoseconds(roundTrip.variation)
         }
         result.congestionWindow = congestionWindow
         result.pacingBytesPerSecond = Int(min(congestion.pacingRate * 1_000, 1e15))
@@ -160,6 +161,9 @@ extension UDXMachine {
         result.bytesInFlight = packets.bytesInFlight
         result.peerWindowByteCount = peerWindow
         result.pathMTU = mtu.mtu
+        result.pathMTUFallbacks = mtu.fallbackCount
+        result.bytesAcknowledged = writing.acknowledgedCount
+        result.bytesDelivered = receiving.deliveredCount
         return result
     }
 }

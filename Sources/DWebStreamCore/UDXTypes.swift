@@ -36,7 +36,7 @@ package enum UDXCloseReason: Error, Equatable, Sendable {
     case destroyed
     /// The peer destroyed it.
     case reset
-    /// A packet was retransmitted too often without an answer.
+    /// A packet was retransmitted too often without an answer, or nothing arrived for too long.
     case timedOut
 }
 
@@ -90,6 +90,14 @@ package enum CongestionAlgorithm: Sendable {
     case cubic
 }
 
+/// Which packets a connected stream takes from its own socket without asking the firewall; spec 10 section 12 item 9.
+package enum UDXSourcePolicy: Sendable {
+    /// Those from every address, as the living network does: a peer whose address changes is heard on.
+    case any
+    /// Those from the remote, and from former remotes while packets are outstanding there.
+    case remote
+}
+
 /// How a stream is created.
 package struct UDXStreamOptions: Sendable {
     /// The first number that this side sends; both sides must agree on it.
@@ -103,6 +111,14 @@ package struct UDXStreamOptions: Sendable {
     package var acknowledgesEveryPacket = false
     /// Sends a heartbeat at this interval while nothing is outstanding; nil never.
     package var keepAliveInterval: Duration?
+    /// Closes the stream as timed out once nothing arrived for this long; nil never. With ``keepAliveInterval`` well
+    /// below it, only a peer that is gone ends the stream.
+    package var idleTimeout: Duration?
+    /// Whether routers may mark packets instead of dropping them; takes effect if the peer asks for it too. An extension;
+    /// docs/transport.md.
+    package var isECNEnabled = false
+    /// Which packets on the stream's own socket are taken without asking the firewall.
+    package var sourcePolicy = UDXSourcePolicy.any
     /// The largest IP packet of the link to the peer, in bytes.
     package var linkMTU = 1_500
     /// The congestion controller.
@@ -120,6 +136,8 @@ public struct UDXStatistics: Sendable, Equatable {
     public var roundTripTime: Duration?
     /// The smallest round-trip time of the last minutes; nil before the first measurement.
     public var minimumRoundTripTime: Duration?
+    /// How much the round-trip time varies; nil before the first measurement.
+    public var roundTripVariation: Duration?
     /// The congestion window in packets.
     public var congestionWindow = 0
     /// The pacing rate in bytes per second.
@@ -150,6 +168,14 @@ public struct UDXStatistics: Sendable, Equatable {
     public var tailLossProbes = 0
     /// Data packets received a second time.
     public var duplicatesReceived = 0
+    /// Bytes of the stream that the peer has acknowledged without gaps.
+    public var bytesAcknowledged = 0
+    /// Bytes of the stream that arrived without gaps.
+    public var bytesDelivered = 0
+    /// Times that the path was found to carry smaller packets than before.
+    public var pathMTUFallbacks = 0
+    /// Times that the sender slowed down because packets were marked for congestion.
+    public var congestionMarks = 0
 
     /// All zero.
     public init() {}

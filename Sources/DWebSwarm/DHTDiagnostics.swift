@@ -58,4 +58,6 @@ public struct SwarmDiagnostics: Sendable, Equatable {
     public var connectionCount: Int
     /// Attempts under way.
     public var connectingCount: Int
+    /// Running totals.
+    public var statistics: SwarmStatistics
 }

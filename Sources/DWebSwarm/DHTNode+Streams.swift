@@ -373,6 +373,8 @@ extension DHTNode {
         return await promise.value(onCancel: PortError(.cancelled, "The task was cancelled"))
     }
 
+    func setKeepAlive(_ body: @escaping @Sendable () -> Void, of link: StreamLink) { link.onKeepAliveNeeded = body }
+
     func remoteAddress(of link: StreamLink) -> SocketAddress? { link.stream.remoteAddress }
 
     func statistics(of link: StreamLink) -> UDXStatistics { link.stream.statistics }

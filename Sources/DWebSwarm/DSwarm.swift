@@ -279,7 +279,7 @@ public actor DSwarm {
             SwarmDiagnostics(
                 node: await dht.diagnostics, isListening: isAnnounced, topics: topicDiagnostics,
                 peers: policy.diagnostics(), connectionCount: policy.openConnectionCount,
-                connectingCount: policy.connectingConnectionCount)
+                connectingCount: policy.connectingConnectionCount, statistics: policy.statistics)
         }
     }
 
@@ -329,14 +329,17 @@ public actor DSwarm {
         phase = .closed
         policy.close(now: loop.now)
         while let output = policy.pollOutput() {
-            if case .flushFinished(let id, let isFlushed) = output { flushes.removeValue(forKey: id)?.resolve(isFlushed) }
+            if case .flushFinished(let id, let isFlushed) = output {
+                flushes.removeValue(forKey: id)?.resolve(isFlushed)
+            }
         }
         timer?.cancel()
         timer = nil
         queue.close()
         entries = [:]
-        for promise in flushes.values { promise.resolve(false) }
-        for promise in leaveWaiters.values.joined() { promise.resolve(()) }
+        // Sorted, because the order of a dictionary is not reproducible.
+        for id in flushes.keys.sorted() { flushes[id]?.resolve(false) }
+        for topic in leaveWaiters.keys.sorted() { leaveWaiters[topic]?.forEach { $0.resolve(()) } }
         for promise in listenWaiters { promise.resolve(.closed) }
         for promise in closeWaiters { promise.resolve(()) }
         leaveWaiters = [:]

@@ -64,6 +64,11 @@ public final class SwarmConnection: DuplexStream {
     /// asked for.
     public func closed() async -> PortError? { await node.closed(link) }
 
+    /// Calls `body` on the loop when the swarm doubts that the peer is still there: send it something.
+    package func onKeepAliveNeeded(_ body: @escaping @Sendable () -> Void) async {
+        await node.setKeepAlive(body, of: link)
+    }
+
     /// Whether the connection is closed, or about to report that it is.
     public var isClosed: Bool { link.isClosed }
 

@@ -31,8 +31,12 @@ struct PathConditions {
     /// Bytes per second of IP packets; nil unlimited.
     var bytesPerSecond: Double?
     var queueByteCount = 256 * 1_024
-    /// The largest IP packet that passes.
+    /// Packets that wait longer than this many bytes are marked, if they may be; nil never.
+    var markQueueByteCount: Int?
+    /// The largest IP packet that passes in one piece.
     var mtu = 1_500
+    /// Losses in bursts: the probability that a burst begins and ends with a packet; nil none.
+    var bursts: (begin: Double, end: Double)?
 }
 
 /// A datagram as it was sent.
@@ -41,6 +45,8 @@ struct SentDatagram {
     let source: SocketAddress
     let destination: SocketAddress
     let bytes: [UInt8]
+    var mark = CongestionMark.notCapable
+    var isFragmentable = false
 
     var header: UDXHeader? { UDXHeader(bytes, in: 0..<bytes.count) }
     var flags: UDXPacketFlags { header?.flags ?? [] }
@@ -98,6 +104,10 @@ final class SimulatedNetwork {
     private var order = 0
     private var owners: [SocketAddress: (node: Int, socket: SocketID)] = [:]
     private var linkFree: [Int: Int64] = [:]
+    private var isInBurst: [Int: Bool] = [:]
+    /// How often something happened.
+    private(set) var stepCount = 0
+    private(set) var sentCount = 0
     private(set) var lostToQueue = 0
 
     init(seed: UInt64 = 1, conditions: PathConditions = PathConditions()) {
@@ -155,7 +165,9 @@ final class SimulatedNetwork {
                     for entry in batch.entries {
                         let datagram = SentDatagram(
                             time: now, source: node.addresses[socket.index], destination: entry.address,
-                            bytes: batch.payload(of: entry))
+                            bytes: batch.payload(of: entry), mark: entry.congestionMark,
+                            isFragmentable: entry.isFragmentable)
+                        sentCount += 1
                         if records { sent.append(datagram) }
                         pass(datagram, from: index)
                     }
@@ -169,7 +181,15 @@ final class SimulatedNetwork {
     private func pass(_ datagram: SentDatagram, from index: Int) {
         if drops?(datagram) == true { return }
         let packetByteCount = datagram.bytes.count + 28
-        guard packetByteCount <= conditions.mtu, !random.happens(conditions.loss) else { return }
+        guard packetByteCount <= conditions.mtu || datagram.isFragmentable, !random.happens(conditions.loss) else {
+            return
+        }
+        if let bursts = conditions.bursts {
+            let isLossy = isInBurst[index] == true ? !random.happens(bursts.end) : random.happens(bursts.begin)
+            isInBurst[index] = isLossy
+            if isLossy, random.next() % 10 < 8 { return }
+        }
+        var datagram = datagram
         var departure = now
         if let rate = conditions.bytesPerSecond {
             let free = max(now, linkFree[index] ?? 0)
@@ -177,6 +197,9 @@ final class SimulatedNetwork {
             guard Int(waiting) + packetByteCount <= conditions.queueByteCount else {
                 lostToQueue += 1
                 return
+            }
+            if let limit = conditions.markQueueByteCount, Int(waiting) > limit, datagram.mark == .capable {
+                datagram.mark = .experienced
             }
             departure = free + Int64(Double(packetByteCount) / rate * 1e9)
             linkFree[index] = departure
@@ -203,12 +226,16 @@ final class SimulatedNetwork {
                 break
             }
             now = max(now, next)
+            stepCount += 1
             deliver()
             for node in nodes { node.multiplexer.wake(now: MonotonicTime(nanoseconds: now)) }
             transmitAll()
         }
         return condition()
     }
+
+    /// Lets time pass at once, as if everything had slept: what was under way arrives afterwards, timers fire late.
+    func jump(by duration: Duration) { now += duration.wholeNanoseconds }
 
     private func deliver() {
         var due = 0
@@ -219,10 +246,14 @@ final class SimulatedNetwork {
         for delivery in deliveries {
             guard let owner = owners[delivery.datagram.destination] else { continue }
             if let last = batches.indices.last, batches[last].owner == owner {
-                batches[last].batch.append(delivery.datagram.bytes, address: delivery.datagram.source)
+                batches[last].batch.append(
+                    delivery.datagram.bytes, address: delivery.datagram.source,
+                    congestionMark: delivery.datagram.mark)
             } else {
                 var batch = DatagramBatch()
-                batch.append(delivery.datagram.bytes, address: delivery.datagram.source)
+                batch.append(
+                    delivery.datagram.bytes, address: delivery.datagram.source,
+                    congestionMark: delivery.datagram.mark)
                 batches.append((owner, batch))
             }
         }

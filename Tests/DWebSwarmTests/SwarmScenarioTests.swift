@@ -206,6 +206,36 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false]) func firewalledPeersPunchHoles(isFastOpenEnabled: Bool) throws {
+        try SwarmWorld(seed: 13).run { world in
+            let swarms = [UInt8(1), 2].map { number in
+                world.swarm(number) {
+                    $0.dht.isReachabilityTestedAtStart = false
+                    $0.dht.isLocalConnectionAllowed = false
+                    $0.dht.isFastOpenEnabled = isFastOpenEnabled
+                }
+            }
+            try await withSwarms(swarms) {
+                try await swarms[0].join(topic, as: .announce)
+                await swarms[0].flush()
+                try await swarms[1].join(topic, as: .lookup)
+                let outgoing = try await swarms[1].connections.first()
+                try await outgoing.write([1, 2, 3])
+                let incoming = try await swarms[0].connections.first()
+                #expect(outgoing.isHolePunched)
+                #expect(incoming.isHolePunched)
+                #expect(try await incoming.read(count: 3) == [1, 2, 3])
+                // Otherwise the swarm would dial again.
+                await swarms[1].leave(topic)
+                outgoing.abort()
+                #expect(await incoming.closed()?.code == .connectionReset)
+                await world.world.loop.sleep(for: .seconds(30))
+                // Punch sockets go with their streams.
+                for swarm in swarms { #expect(await swarm.dht.diagnostics.socketCount == 2) }
+            }
+        }
+    }
+
     @Test func runsAreReproducible() throws {
         func trace() throws -> UInt64 {
             let world = SwarmWorld(seed: 12, nodeCount: 5)

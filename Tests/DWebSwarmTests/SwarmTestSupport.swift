@@ -151,3 +151,19 @@ func withCollectors<Result: Sendable>(
         }
     }
 }
+
+extension SwarmWorld {
+    /// Cuts a swarm's host off from everybody, as if it had crashed.
+    func cutOff(_ number: UInt8) {
+        var conditions = LinkConditions()
+        conditions.isPartitioned = true
+        let host = SocketAddress(ipv4: 10, 0, 1, number, port: 0)
+        let others =
+            net.nodes.indices.map { SocketAddress(ipv4: 10, 0, 0, UInt8($0 + 1), port: 0) }
+            + (UInt8(1)...32).map { SocketAddress(ipv4: 10, 0, 1, $0, port: 0) }
+        for other in others where other != host {
+            world.network.setConditions(conditions, from: host, to: other)
+            world.network.setConditions(conditions, from: other, to: host)
+        }
+    }
+}

@@ -20,9 +20,10 @@ import Testing
                 await networker.close()
                 #expect(await networker.streams.isEmpty)
                 #expect(await networker.statuses.isEmpty)
-                #expect(await networkerCode { () throws(SwarmNetworkerError) in
-                    try await networker.join(source.discoveryKey)
-                } == .closed)
+                #expect(
+                    await networkerCode { () throws(SwarmNetworkerError) in
+                        try await networker.join(source.discoveryKey)
+                    } == .closed)
                 #expect(await networkerCode { () throws(SwarmNetworkerError) in try await networker.run() } == .closed)
                 #expect(await !networker.flushed(source.discoveryKey))
                 var iterator = networker.events().makeAsyncIterator()

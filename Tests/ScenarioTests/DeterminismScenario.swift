@@ -27,6 +27,7 @@ import Testing
 
     @Test func theSameSeedSendsTheSamePackets() throws {
         let first = try trace(seed: 7)
+        print("TRACE", first)
         #expect(try trace(seed: 7) == first)
         #expect(try trace(seed: 8) != first)
     }

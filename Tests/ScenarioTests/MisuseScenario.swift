@@ -27,8 +27,9 @@ import Testing
                 let log = try await peer.store.database(named: "log")
                 try await peer.announce(log)
                 let networker = peer.networker
-                #expect(await networkerCode { () throws(SwarmNetworkerError) in try await networker.run() }
-                    == .alreadyRunning)
+                #expect(
+                    await networkerCode { () throws(SwarmNetworkerError) in try await networker.run() }
+                        == .alreadyRunning)
                 // The one that runs is not disturbed.
                 #expect(await networker.joined(log.discoveryKey))
             }

@@ -40,9 +40,11 @@ import Testing
         try await Stage.run(ground) { stage in
             let network = try #require(stage.world).network
             let home = stage.home(1)
-            let others = [stage.address(stage.home(2))] + stage.net.nodes.indices.map {
-                SocketAddress(ipv4: 10, 0, 0, UInt8($0 + 1), port: 0)
-            }
+            let others =
+                [stage.address(stage.home(2))]
+                + stage.net.nodes.indices.map {
+                    SocketAddress(ipv4: 10, 0, 0, UInt8($0 + 1), port: 0)
+                }
             @Sendable func cut(_ isCut: Bool) {
                 var dead = LinkConditions()
                 dead.isPartitioned = true

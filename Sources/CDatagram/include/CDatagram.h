@@ -1,4 +1,5 @@
-// The few socket calls whose control messages Swift cannot build: segmented sends and a time to live per datagram.
+// The few socket calls whose control messages Swift cannot build: segmented sends, merged
+// receives and settings per datagram.
 #ifndef CDATAGRAM_H
 #define CDATAGRAM_H
 
@@ -7,25 +8,56 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-// A destination: 4 or 16 address bytes in network order and a port in host order.
+// An address: 4 or 16 bytes in network order and a port in host order.
 struct dweb_address {
     uint8_t host[16];
     uint8_t host_length;
-    uint16_t port;
     // Whether the socket is an IPv6 one, to which IPv4 destinations are mapped.
     uint8_t is_ipv6_socket;
+    uint16_t port;
 };
 
-// Sets "don't fragment" and, where the kernel allows, buffer sizes. Failures are ignored: the socket works without.
+// Datagrams of one size to one destination, back to back; the last may be shorter.
+struct dweb_run {
+    struct dweb_address address;
+    const void *bytes;
+    uint32_t length;
+    // The size of each datagram but the last; 0, or at least `length`, for a single one.
+    uint16_t segment;
+    // 0 leaves the socket's own.
+    uint8_t time_to_live;
+    // The two congestion bits of the IP header.
+    uint8_t congestion_mark;
+    // Whether routers may cut the datagrams in pieces.
+    uint8_t is_fragmentable;
+};
+
+// What one receive call took in: one datagram, or several of one size from one source that the kernel had merged.
+struct dweb_arrival {
+    struct dweb_address source;
+    uint32_t length;
+    // The size of each datagram but the last; 0 for a single one.
+    uint16_t segment;
+    uint8_t congestion_mark;
+    // Whether it was longer than its slot.
+    uint8_t is_truncated;
+};
+
+// Sets "don't fragment", asks for congestion marks and merged receives and, where the kernel allows, buffer sizes.
+// Failures are ignored: the socket works without.
 void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, int send_buffer_bytes);
 
-// Sends `length` bytes as datagrams of `segment` bytes each (the last may be shorter); segment 0 sends one datagram.
-// A `time_to_live` other than 0 applies to this call alone. Returns the bytes sent, or -1 with errno.
-ssize_t dweb_datagram_send(
-    int socket, struct dweb_address address, const void *bytes, size_t length, uint16_t segment, int time_to_live);
+// Sends runs in order, in one system call where there is one for that. Returns how many were sent, which is fewer than
+// `count` if the one after them failed; errno then says why.
+size_t dweb_datagram_send(int socket, const struct dweb_run *runs, size_t count);
 
-// Whether this system can split one send into many datagrams.
-int dweb_datagram_can_segment(void);
+// Takes what waits, without blocking, into `slot_count` slots of `slot_length` bytes each, of which the first begins at
+// `bytes`. Returns how many slots were used, or -1 with errno.
+int dweb_datagram_receive(
+    int socket, void *bytes, size_t slot_length, size_t slot_count, struct dweb_arrival *arrivals);
+
+// Whether this socket can split one send into many datagrams.
+int dweb_datagram_can_segment(int socket);
 
 // Takes an exclusive lock on the whole file for as long as the descriptor stays open: an open-file-description lock
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.

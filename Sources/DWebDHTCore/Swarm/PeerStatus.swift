@@ -70,6 +70,25 @@ extension NotConnectedReason: CustomStringConvertible {
     }
 }
 
+/// Running totals of a swarm.
+public struct SwarmStatistics: Equatable, Sendable {
+    /// Attempts to dial a peer.
+    public var attemptCount = 0
+    /// Attempts that did not lead to a connection.
+    public var failedAttemptCount = 0
+    /// Connections that this node dialled.
+    public var clientConnectionCount = 0
+    /// Connections that peers dialled.
+    public var serverConnectionCount = 0
+    /// Connections and attempts that gave way to another one with the same peer.
+    public var duplicateCount = 0
+    /// Peers that were banned.
+    public var bannedCount = 0
+
+    /// All zero.
+    public init() {}
+}
+
 /// Everything a swarm knows about a peer.
 public struct PeerDiagnostics: Equatable, Sendable {
     /// The peer's key.

@@ -51,7 +51,9 @@ struct RetryTimers: Sendable {
 
     init(_ configuration: SwarmPolicyConfiguration, random: inout SecureRandom, now: MonotonicTime) {
         let delays = configuration.retryDelays
-        let bases: [(Duration, Int)] = [(delays.short, 1), (delays.medium, 2), (delays.long, 4), (delays.extraLong, 240)]
+        let bases: [(Duration, Int)] = [
+            (delays.short, 1), (delays.medium, 2), (delays.long, 4), (delays.extraLong, 240),
+        ]
         timers = bases.map { base, spread in
             let own = Double.random(in: 0..<1, using: &random) * Double(spread)
             let shared = Double.random(in: 0..<1, using: &random)

@@ -28,6 +28,7 @@ extension SwarmPolicy {
             guard bannedCount < SwarmLimits.bannedPeers, upsert(key, relayAddresses: []) else { return }
             peers[key]!.isBanned = true
             bannedCount += 1
+            statistics.bannedCount += 1
             if let id = byKey[key] { requestClose(id, .banned) }
         } else {
             peers[key]!.isBanned = false
@@ -68,6 +69,7 @@ extension SwarmPolicy {
         else { return }
         connections[id]!.isOpen = true
         connectingCount -= 1
+        statistics.clientConnectionCount += 1
         peers[connection.key]?.noteConnected(now: now)
         peers[connection.key]?.isClient = true
         outputs.append(.deliver(id))
@@ -98,6 +100,7 @@ extension SwarmPolicy {
             } else {
                 if connections[existing]!.isOpen { outputs.append(.sendKeepAlive(existing)) }
                 outputs.append(.close(id, .duplicate))
+                statistics.duplicateCount += 1
             }
         } else {
             accept(id, from: key, now: now)
@@ -117,7 +120,10 @@ extension SwarmPolicy {
         byKey[connection.key] = nil
         if connection.isInitiator {
             clientCount -= 1
-            if !connection.isOpen { connectingCount -= 1 }
+            if !connection.isOpen {
+                connectingCount -= 1
+                statistics.failedAttemptCount += 1
+            }
             noteClientClosed(connection, failure: failure, now: now)
         } else {
             serverCount -= 1
@@ -152,11 +158,13 @@ extension SwarmPolicy {
         connections[id] = Connection(key: key, isInitiator: false, isOpen: true)
         byKey[key] = id
         serverCount += 1
+        statistics.serverConnectionCount += 1
         peers[key]!.isClient = false
         outputs.append(.deliver(id))
     }
 
     private mutating func replace(_ existing: SwarmConnectionID, by id: SwarmConnectionID, key: PublicKey) {
+        statistics.duplicateCount += 1
         if let earlier = connections[existing]!.replacement {
             // Two arrivals wait: the same rule decides between them, and neither has carried data.
             guard publicKey <= key else {
@@ -249,6 +257,7 @@ extension SwarmPolicy {
         byKey[key] = id
         connectingCount += 1
         clientCount += 1
+        statistics.attemptCount += 1
         let peer = peers[key]!
         outputs.append(.connect(id, key, relayAddresses: peer.relayAddresses, forcesRelay: peer.forcesRelay))
     }

@@ -35,7 +35,6 @@ package struct SwarmPolicy: Sendable {
     var byKey: [PublicKey: SwarmConnectionID] = [:]
     /// Arrivals that wait until the connection they replace is gone.
     var replacements: [SwarmConnectionID: PublicKey] = [:]
-    /// Arrivals that were refused and are not gone yet.
     var connectingCount = 0
     var clientCount = 0
     var serverCount = 0
@@ -49,6 +48,8 @@ package struct SwarmPolicy: Sendable {
     var nextSequence: UInt64 = 0
     var hasAskedToListen = false
     var isListening = false
+    /// Running totals.
+    package internal(set) var statistics = SwarmStatistics()
     /// Whether everything rests.
     package internal(set) var isSuspended = false
     /// Whether the swarm is over.
@@ -123,14 +124,15 @@ package struct SwarmPolicy: Sendable {
     package mutating func close(now: MonotonicTime) {
         guard !isClosed else { return }
         isClosed = true
+        // First, because what follows would otherwise look like the success that they wait for.
+        let ended = flushes
+        flushes.removeAll()
+        for flush in ended { outputs.append(.flushFinished(flush.id, false)) }
         stopQueries()
         topics.removeAll()
         sessionTopics.removeAll()
         closeAll(.closed)
         forgetQueue(now: now)
-        let ended = flushes
-        flushes.removeAll()
-        for flush in ended { outputs.append(.flushFinished(flush.id, false)) }
     }
 
     /// Whether a connection with this key may begin, in either direction.

@@ -22,8 +22,11 @@ package struct SwarmSessionID: Hashable, Sendable {
 }
 
 /// Names one wait for discovery and connections.
-package struct SwarmFlushID: Hashable, Sendable {
+package struct SwarmFlushID: Hashable, Sendable, Comparable {
     let sequence: UInt64
+
+    /// Orders by start.
+    package static func < (left: SwarmFlushID, right: SwarmFlushID) -> Bool { left.sequence < right.sequence }
 }
 
 /// What a query for a topic does.

@@ -1,4 +1,4 @@
-import DWebBase
+package import DWebBase
 import DWebCrypto
 package import DWebLogCore
 

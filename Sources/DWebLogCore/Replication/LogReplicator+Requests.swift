@@ -46,8 +46,10 @@ extension LogReplicator {
             dependsOnOthers: levels.dependsOnOthers, to: peer)
     }
 
-    /// Whether somebody wants a longer log.
-    var wantsUpgrade: Bool { options.upgradesEagerly || !updateTickets.isEmpty }
+    /// Whether somebody wants a longer log. A log without users does not grow by itself.
+    var wantsUpgrade: Bool {
+        !updateTickets.isEmpty || options.upgradesEagerly && (isActive || lingerDeadline != nil)
+    }
 
     /// Whether a request to the peer may carry an upgrade; spec 30 E.4.
     func canBeUpgraded(by peer: ReplicationPeer) -> Bool {

@@ -32,16 +32,12 @@ package enum ReplicationLimits {
     package static let conflictChecksPerPeer = 16
     /// Ranges that are looked at for one peer before a turn ends.
     package static let rangesPerTurn = 64
-    /// Copies of one block that are requested at the same time.
-    package static let copiesPerBlock = 3
     /// Blocks with one copy in flight that are looked at for a second one.
     package static let swapCandidatesWithOneCopy = 48
     /// Blocks with two copies in flight that are looked at for a third one.
     package static let swapCandidatesWithTwoCopies = 32
     /// Forks that are collected at the same time.
     package static let reorganisations = 4
-    /// Requests that search one fork's common ancestor at the same time.
-    package static let searchesPerReorganisation = 1
     /// Blocks after this distance from the end are announced to everybody; older ones only to who wants them.
     package static let recentBlockCount: UInt64 = 256
     /// Bytes in the name of an extension.

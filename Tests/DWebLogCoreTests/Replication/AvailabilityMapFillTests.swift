@@ -20,9 +20,11 @@ import Testing
 
     @Test func insertingEveryIndexFillsAndRemovingEveryIndexEmpties() {
         var map = AvailabilityMap()
-        for index in 0..<AvailabilityMap.pageBitCount { #expect(map.insert(index)) }
+        let inserted = (0..<AvailabilityMap.pageBitCount).count { map.insert($0) }
+        #expect(inserted == Int(AvailabilityMap.pageBitCount))
         #expect(map.state(ofPage: 0) == .full && map.allocatedPageCount == 0)
-        for index in 0..<AvailabilityMap.pageBitCount { #expect(map.remove(index)) }
+        let removed = (0..<AvailabilityMap.pageBitCount).count { map.remove($0) }
+        #expect(removed == Int(AvailabilityMap.pageBitCount))
         #expect(map.isEmpty && map.firstPresent(in: 0..<AvailabilityMap.pageBitCount) == nil)
     }
 }

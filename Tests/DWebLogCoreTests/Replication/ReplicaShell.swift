@@ -191,12 +191,16 @@ final class ReplicaShell {
     /// Does everything the machine wants now.
     func pump() {
         while let output = machine.pollOutput() {
-            switch output {
-            case .serve, .verify, .applyReorganisation:
-                if holdsWork { heldWork.append(output) } else { perform(output) }
-            default:
-                perform(output)
-            }
+            if holdsWork, ReplicaShell.isWork(output) { heldWork.append(output) } else { perform(output) }
+        }
+    }
+
+    private static func isWork(_ output: ReplicationOutput) -> Bool {
+        switch output {
+        case .serve, .verify, .applyReorganisation: true
+        case .send, .cancelServe, .resolve, .seekProgress, .discardReorganisation, .closeChannel, .reopenChannel,
+            .destroyStream, .extensionMessage, .event:
+            false
         }
     }
 
@@ -291,9 +295,13 @@ final class ReplicaShell {
                 guard let wanted = searches[fork]?.wanted else { return .reorganisationReady }
                 return .searching(window: wanted.blocks, levelCount: wanted.levels)
             case .conflict:
+                // The proof goes on to the peer's whole log; what is compared is the part that was asked for.
                 let theirs = try verifier.verifyStandalone(data)
-                let ours = try tree.truncated(to: theirs.signed.tree.length, fork: tree.fork, source: table)
-                return ours.hash == theirs.signed.tree.hash ? .sameHistory : .conflict
+                guard let upgrade = data.upgrade, data.block == nil, data.hash == nil, data.seek == nil,
+                    theirs.signed.tree.fork == tree.fork, upgrade.length <= tree.length
+                else { return .stale }
+                let ours = try tree.truncated(to: upgrade.length, fork: tree.fork, source: table)
+                return ours.roots.map(\.hash) == upgrade.nodes.map(\.hash) ? .sameHistory : .conflict
             }
         } catch {
             return failure(error)
@@ -333,6 +341,8 @@ final class ReplicaShell {
 /// `count` blocks of about `byteCount` bytes that differ from each other.
 func replicaBlocks(_ count: Int, salt: Int = 0, byteCount: Int = 12) -> [[UInt8]] {
     (0..<count).map { index in
-        (0..<byteCount + index % 5).map { UInt8(truncatingIfNeeded: index &* 31 &+ $0 &* 7 &+ salt &* 101 &+ index >> 8) }
+        (0..<byteCount + index % 5).map {
+            UInt8(truncatingIfNeeded: index &* 31 &+ $0 &* 7 &+ salt &* 101 &+ index >> 8)
+        }
     }
 }

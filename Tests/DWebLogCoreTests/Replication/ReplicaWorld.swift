@@ -149,7 +149,9 @@ final class ReplicaWorld {
             links[number].isOpen = false
             frames.removeAll { $0.link == number && $0.toRight == (shell === links[number].right) }
             // The other side first gets what was sent before.
-            for frame in frames.filter({ $0.link == number }) { var touched: [ReplicaShell] = []; deliver(frame, &touched, isClosing: true) }
+            for frame in frames.filter({ $0.link == number }) {
+                var touched: [ReplicaShell] = []; deliver(frame, &touched, isClosing: true)
+            }
             frames.removeAll { $0.link == number }
             let other = shell === links[number].left ? links[number].right : links[number].left
             other.machine.peerClosedChannel(peer, now: now)

@@ -159,7 +159,9 @@ import Testing
                 // What cannot be encoded cannot arrive; what can is taken as it arrives.
                 let sent = message(&random, ids: ids)
                 var reader = ByteReader(sent.encoded)
-                if let message = try? LogMessage.decode(type: sent.type, from: &reader) { played.say(message, from: peer) }
+                if let message = try? LogMessage.decode(type: sent.type, from: &reader) {
+                    played.say(message, from: peer)
+                }
             }
             played.pump()
         }
@@ -181,7 +183,9 @@ import Testing
         if options.isPushOnly == false, head.length > played.machine.contiguousLength, played.applyingForks.isEmpty {
             played.requests = []
             let honest = played.connect(nextPeer)
-            played.say(.sync(length: head.length, remoteLength: head.length, fork: head.fork), .range(0..<head.length), from: honest)
+            played.say(
+                .sync(length: head.length, remoteLength: head.length, fork: head.fork), .range(0..<head.length),
+                from: honest)
             played.download(played.machine.contiguousLength, played.machine.contiguousLength + 1)
             #expect(!played.requests.isEmpty, "seed \(seed)")
         }

@@ -15,9 +15,11 @@ import Testing
         #expect(played.syncs.last?.canUpgrade == false)
         played.machine.localAppended(LogHead(fork: 0, length: 9), now: played.now)
         played.pump()
-        #expect(played.syncs.last == SyncMessage(
-            fork: 0, length: 9, remoteLength: 8, canUpgrade: true, uploading: true, downloading: true,
-            hasManifest: true, allowPush: false))
+        #expect(
+            played.syncs.last
+                == SyncMessage(
+                    fork: 0, length: 9, remoteLength: 8, canUpgrade: true, uploading: true, downloading: true,
+                    hasManifest: true, allowPush: false))
         played.say(.sync(length: 12, remoteLength: 9))
         #expect(played.syncs.last?.canUpgrade == false)
         let count = played.syncs.count
@@ -97,7 +99,8 @@ import Testing
         let played = PlayedMachine(length: 100, contiguous: 0)
         played.connect()
         played.say(.sync(length: 100, remoteLength: 100), .range(0..<100))
-        played.say(.bitfield(BitfieldMessage(start: 32, words: [1 << 3])), .bitfield(BitfieldMessage(start: 1, words: [.max])))
+        played.say(
+            .bitfield(BitfieldMessage(start: 32, words: [1 << 3])), .bitfield(BitfieldMessage(start: 1, words: [.max])))
         played.download(32, 64)
         #expect(played.requests.map { $0.proof.block?.index } == [35])
         played.get(70)
@@ -414,8 +417,10 @@ import Testing
         played.get(5)
         played.say(.block(5, answering: 1))
         played.verified(.rejected(.invalidChecksum))
-        #expect(played.requests.last == RequestMessage(
-            id: 0, fork: 0, proof: ProofRequest(upgrade: ProofRequest.Upgrade(start: 0, length: 10))))
+        #expect(
+            played.requests.last
+                == RequestMessage(
+                    id: 0, fork: 0, proof: ProofRequest(upgrade: ProofRequest.Upgrade(start: 0, length: 10))))
         #expect(played.events.contains(.peerPaused(ReplicationPeerID(1))))
         #expect(played.faults.isEmpty && played.closed.isEmpty)
         let proof = DataMessage(
@@ -475,7 +480,8 @@ import Testing
             played.advance(.milliseconds(1))
             #expect(played.noData.last == NoDataMessage(request: 5, reason: .invalidRequest))
         }
-        played.say(.request(RequestMessage(id: 5, fork: 0, proof: ProofRequest(hash: ProofRequest.Hash(index: 9, nodes: 99)))))
+        played.say(
+            .request(RequestMessage(id: 5, fork: 0, proof: ProofRequest(hash: ProofRequest.Hash(index: 9, nodes: 99)))))
         played.machine.served(played.serves.removeFirst().token, .invalidRequest, now: played.now)
         played.pump()
         #expect(played.faults == [.tooManyInvalidRequests])
@@ -548,13 +554,17 @@ import Testing
         #expect(played.serves.isEmpty)
         played.machine.setPeer(peer, isDrained: true, now: played.now)
         played.pump()
-        #expect(played.serves.map { $0.request.proof.block?.index } == [60, 50, 0, 3, 70], "urgent ones first, the last of them before the others")
+        #expect(
+            played.serves.map { $0.request.proof.block?.index } == [60, 50, 0, 3, 70],
+            "urgent ones first, the last of them before the others")
     }
 
     @Test func servingIsLimitedPerPeer() {
         let played = PlayedMachine(length: 10_000, contiguous: 10_000)
         let peer = played.connect()
-        for index in 0..<UInt64(ReplicationLimits.concurrentServesPerPeer + 10) { played.say(.ask(index, id: index + 1)) }
+        for index in 0..<UInt64(ReplicationLimits.concurrentServesPerPeer + 10) {
+            played.say(.ask(index, id: index + 1))
+        }
         #expect(played.serves.count == ReplicationLimits.concurrentServesPerPeer)
         let serve = played.serves.removeFirst()
         played.machine.served(serve.token, .unavailable, now: played.now)
@@ -584,7 +594,8 @@ import Testing
         // A reused id stands for the newer request only.
         played.say(.ask(3, id: 2))
         for serve in played.serves {
-            played.machine.served(serve.token, .data(DataMessage(request: 2, fork: serve.request.proof.block!.index)), now: played.now)
+            played.machine.served(
+                serve.token, .data(DataMessage(request: 2, fork: serve.request.proof.block!.index)), now: played.now)
         }
         played.pump()
         let answers = played.messages { if case .data(let data) = $0 { data } else { nil } }
@@ -672,4 +683,3 @@ import Testing
         if output != nil { Issue.record("the message is ignored") }
     }
 }
-

@@ -79,7 +79,9 @@ import Testing
             #expect(reader.stored == writer.stored)
             #expect(reader.faults.isEmpty)
             if !truncates { #expect(reader.rejections.isEmpty) }
-            #expect(!reader.events.contains { if case .peerPaused = $0 { true } else { false } }, "\(reader.rejections) \(reader.events)")
+            #expect(
+                !reader.events.contains { if case .peerPaused = $0 { true } else { false } },
+                "\(reader.rejections) \(reader.events)")
             #expect(reader.machine.contiguousLength == reader.tree.length)
             #expect(reader.machine.isQuiet)
         }

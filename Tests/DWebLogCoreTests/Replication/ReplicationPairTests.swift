@@ -5,7 +5,8 @@ import Testing
 
 /// Two and three replicas with real proofs in virtual time.
 @Suite struct ReplicationPairTests {
-    func expectEqual(_ reader: ReplicaShell, _ writer: ReplicaShell, sourceLocation: SourceLocation = #_sourceLocation) {
+    func expectEqual(_ reader: ReplicaShell, _ writer: ReplicaShell, sourceLocation: SourceLocation = #_sourceLocation)
+    {
         #expect(reader.tree == writer.tree, sourceLocation: sourceLocation)
         #expect(reader.blocks == writer.blocks, sourceLocation: sourceLocation)
         #expect(reader.rejections.isEmpty, sourceLocation: sourceLocation)
@@ -257,7 +258,8 @@ import Testing
                 block += 1
             }
             #expect(
-                reader.seekResults[ticket] == ReplicaShell.BlockPosition(block: UInt64(block), offset: UInt64(remainder)),
+                reader.seekResults[ticket]
+                    == ReplicaShell.BlockPosition(block: UInt64(block), offset: UInt64(remainder)),
                 "byte \(bytes)")
         }
         #expect(reader.stored.isEmpty)
@@ -319,6 +321,74 @@ import Testing
         let third = reader.update()
         world.run()
         #expect(reader.outcomes[third] == .updated(false))
+    }
+
+    @Test func badPeerIsReplacedByAGoodOne() {
+        let writer = ReplicaShell.writer(blocks: replicaBlocks(100))
+        let seeder = writer.reader("seeder")
+        let reader = writer.reader("reader", seed: 11)
+        let world = ReplicaWorld(writer, seeder, reader)
+        _ = seeder.download(0)
+        world.connect(writer, seeder)
+        world.run()
+        seeder.corrupt = { data in
+            var data = data
+            data.block?.value.append(1)
+            return data
+        }
+        world.connect(seeder, reader)
+        let ticket = reader.download(0, 100)
+        world.run()
+        #expect(reader.outcomes[ticket] == nil)
+        #expect(reader.stored.isEmpty)
+        // The probe shows the same history, so that the peer is tried again, and fails again, for as long as it takes.
+        #expect(reader.events.contains { if case .peerPaused = $0 { true } else { false } })
+        #expect(!world.links.contains { !$0.isOpen })
+        world.connect(writer, reader)
+        world.run()
+        #expect(reader.outcomes[ticket] == .rangeComplete)
+        #expect(reader.blocks == writer.blocks)
+    }
+
+    @Test func twoHistoriesOfOneKeyAreAConflict() {
+        let honest = ReplicaShell.writer(blocks: replicaBlocks(20))
+        let double = ReplicaShell.writer(blocks: replicaBlocks(15) + replicaBlocks(15, salt: 4))
+        let reader = honest.reader()
+        let world = ReplicaWorld(honest, double, reader)
+        _ = reader.download(0)
+        world.connect(honest, reader)
+        world.run()
+        #expect(reader.blocks == honest.blocks)
+        world.connect(double, reader)
+        world.run()
+        #expect(reader.machine.isFrozen)
+        #expect(reader.events.contains { if case .conflict = $0 { true } else { false } })
+        #expect(world.links.allSatisfy { !$0.isOpen })
+        #expect(reader.blocks == honest.blocks)
+        // The double writer learns of it from the proof that the reader pushes.
+        #expect(double.machine.isFrozen)
+        #expect(!honest.machine.isFrozen)
+    }
+
+    @Test func serversMayAnswerInAnyOrder() {
+        let writer = ReplicaShell.writer(blocks: replicaBlocks(300))
+        let reader = writer.reader()
+        let world = ReplicaWorld(writer, reader)
+        let ticket = reader.download(0, 300, isLinear: true)
+        world.connect(writer, reader)
+        world.run(for: .milliseconds(5))
+        writer.holdsWork = true
+        var random = SecureRandom(seed: Bytes32(repeating: 5))
+        for _ in 0..<200 where reader.outcomes[ticket] == nil {
+            world.run(for: .milliseconds(3))
+            writer.work { Int.random(in: 0..<$0, using: &random) }
+        }
+        world.run(for: .milliseconds(3))
+        writer.holdsWork = false
+        writer.work()
+        world.run()
+        expectEqual(reader, writer)
+        #expect(world.requests(from: "reader").count == 301, "nothing is asked twice")
     }
 
     @Test func extensionsPassThrough() {
@@ -385,11 +455,13 @@ import Testing
         let world = ReplicaWorld(writer, reader)
         world.connect(writer, reader)
         world.run()
-        let data = try! writer.tree.length == 9 ? ProofProducer(
-            signed: SignedTree(tree: writer.tree, signature: writer.signature), prologue: nil, source: writer.table
-        ).answer(
-            to: RequestMessage(id: 0, fork: 0, proof: ProofRequest(block: ProofRequest.Block(index: 2, nodes: 3))),
-            blockValue: writer.blocks[2]!) : DataMessage(request: 0, fork: 0)
+        let data =
+            try! writer.tree.length == 9
+            ? ProofProducer(
+                signed: SignedTree(tree: writer.tree, signature: writer.signature), prologue: nil, source: writer.table
+            ).answer(
+                to: RequestMessage(id: 0, fork: 0, proof: ProofRequest(block: ProofRequest.Block(index: 2, nodes: 3))),
+                blockValue: writer.blocks[2]!) : DataMessage(request: 0, fork: 0)
         reader.machine.handle(.data(data), from: ReplicationPeerID(1), now: world.now)
         world.run()
         #expect(reader.stored.isEmpty)

@@ -195,7 +195,9 @@ import Testing
                         // One datagram's worth: a cancel overtakes the answer to its request.
                         for message in held { receive(message) }
                     default:
-                        if let number = appends.firstIndex(of: operation), !doneAppends.insert(number).inserted { break }
+                        if let number = appends.firstIndex(of: operation), !doneAppends.insert(number).inserted {
+                            break
+                        }
                         _ = try ReplicationVectorTests.perform(operation, on: writer, scenario)
                     }
                 case .message("reader", let message):

@@ -9,15 +9,23 @@ enum Ground: Sendable, CustomTestStringConvertible {
     case loopback
 
     /// One simulation that never changes, one that is new in every run, and real sockets.
-    static let everywhere: [Ground] = simulations + [.loopback]
+    static let everywhere: [Ground] = isSearching ? simulations : simulations + [.loopback]
 
-    /// One simulation that never changes and one that is new in every run.
-    static let simulations: [Ground] = [.simulated(seed: 2_021), .simulated(seed: freshSeed)]
+    /// One simulation that never changes and one that is new in every run; with `DWEB_SCENARIO_COUNT`, that many new ones.
+    static let simulations: [Ground] =
+        isSearching
+        ? (0..<(number("DWEB_SCENARIO_COUNT") ?? 1)).map { _ in .simulated(seed: UInt64.random(in: 0...UInt64.max)) }
+        : [.simulated(seed: 2_021), .simulated(seed: freshSeed)]
 
     /// The seed of this run; `DWEB_SCENARIO_SEED` repeats an earlier one.
-    private static let freshSeed =
-        ProcessInfo.processInfo.environment["DWEB_SCENARIO_SEED"].flatMap { UInt64($0) }
-        ?? UInt64.random(in: 0...UInt64.max)
+    private static let freshSeed = number("DWEB_SCENARIO_SEED") ?? UInt64.random(in: 0...UInt64.max)
+
+    /// Whether seeds that fail are searched for, which real sockets would only slow down.
+    private static var isSearching: Bool { number("DWEB_SCENARIO_COUNT") != nil }
+
+    private static func number(_ name: String) -> UInt64? {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
+    }
 
     /// What a failure shows: the seed with which it can be repeated.
     var testDescription: String {

@@ -89,7 +89,8 @@ final class Stage: Sendable {
                 return port
             }
             let address = SocketAddress(ipv4: 127, 0, 0, 1, port: port)
-            guard let socket = try? await runtime.network.bind(DatagramSocketOptions(address: address), receive: { _ in })
+            guard
+                let socket = try? await runtime.network.bind(DatagramSocketOptions(address: address), receive: { _ in })
             else { continue }
             socket.close()
             return address
@@ -115,15 +116,37 @@ final class Stage: Sendable {
 
     // MARK: Time
 
-    /// Lets virtual or real time pass.
+    /// Lets virtual or real time pass, unless the task is cancelled.
     func pause(_ duration: Duration) async {
-        await withCheckedContinuation { continuation in
-            _ = loop.schedule(at: loop.now + duration) { continuation.resume() }
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let timer = loop.schedule(at: loop.now + duration) { continuation.finish() }
+        for await _ in stream {}
+        timer.cancel()
+    }
+
+    /// Waits for an event; nil if none comes within `limit`.
+    func first(
+        of events: SwarmNetworker.Events, within limit: Duration = .seconds(30),
+        where isWanted: @escaping @Sendable (SwarmNetworker.Event) -> Bool
+    ) async -> SwarmNetworker.Event? {
+        await withTaskGroup(of: SwarmNetworker.Event?.self) { group in
+            group.addTask {
+                for await event in events where isWanted(event) { return event }
+                return nil
+            }
+            group.addTask {
+                await self.pause(limit)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
         }
     }
 
     /// Waits until `condition` holds; false if it does not within `limit`.
-    func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async rethrows -> Bool {
+    func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async rethrows -> Bool
+    {
         let deadline = loop.now + limit
         while loop.now < deadline {
             if try await condition() { return true }

@@ -1,0 +1,119 @@
+import Foundation
+import Testing
+
+/// `docs/conformance.md` is true as far as a program can tell: it has a row for every statement of every checklist, and
+/// every test that it names exists.
+@Suite struct ConformanceTests {
+    /// How many statements the checklist of each specification has.
+    private static let itemCounts = ["00": 36, "10": 46, "20": 62, "30": 47, "40": 40]
+    /// What may stand in the place of a test, or behind one, with the reason after a colon.
+    private static let gaps = ["not implemented yet:", "no test yet:"]
+
+    private struct Row {
+        let specification: String
+        let number: Int
+        let statement: String
+        let evidence: String
+
+        /// The tests that the row names, each as `Suite/function`.
+        var tests: [String] {
+            evidence.split(separator: "`", omittingEmptySubsequences: false).enumerated()
+                .filter { $0.offset % 2 == 1 && $0.element.contains("/") }.map { String($0.element) }
+        }
+    }
+
+    // Where the sources are links, what they link to counts.
+    private static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    private static func rows() throws -> [Row] {
+        let url = root.appendingPathComponent("docs/conformance.md")
+        var specification = ""
+        var rows: [Row] = []
+        for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
+            if line.hasPrefix("## ") {
+                specification = line.firstRange(of: "spec/").map { String(line[$0.upperBound...].prefix(2)) } ?? ""
+                continue
+            }
+            guard !specification.isEmpty, line.hasPrefix("| ") else { continue }
+            let cells = line.split(separator: "|", omittingEmptySubsequences: false).dropFirst().dropLast()
+                .map { $0.trimmingCharacters(in: .whitespaces) }
+            guard let number = cells.first.flatMap({ Int($0) }) else { continue }
+            try #require(cells.count == 3, "a row has three cells: \(line)")
+            rows.append(
+                Row(specification: specification, number: number, statement: cells[1], evidence: cells[2]))
+        }
+        return rows
+    }
+
+    /// Every test in the package as `Suite/function`.
+    private static func existingTests() throws -> Set<String> {
+        let files = try #require(
+            FileManager.default.enumerator(
+                at: root.appendingPathComponent("Tests"), includingPropertiesForKeys: nil))
+        var tests: Set<String> = []
+        for case let url as URL in files where url.pathExtension == "swift" {
+            var suite = ""
+            var isTest = false
+            for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
+                if let name = declaredType(line) { suite = name }
+                if line.contains("@Test") { isTest = true }
+                guard let range = line.firstRange(of: "func ") else { continue }
+                if isTest { tests.insert("\(suite)/\(line[range.upperBound...].prefix { $0 != "(" && $0 != "<" })") }
+                isTest = false
+            }
+        }
+        return tests
+    }
+
+    /// The name of the type that a line at the outermost level declares or extends.
+    private static func declaredType(_ line: Substring) -> String? {
+        guard let first = line.first, first != " ", first != "/" else { return nil }
+        for keyword in ["struct ", "class ", "enum ", "actor ", "extension "] {
+            if let range = line.firstRange(of: keyword) {
+                return String(line[range.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+            }
+        }
+        return nil
+    }
+
+    @Test func everyStatementHasOneRow() throws {
+        let rows = try Self.rows()
+        for (specification, count) in Self.itemCounts {
+            let numbers = rows.filter { $0.specification == specification }.map(\.number)
+            #expect(numbers == Array(1...count), "spec/\(specification) has \(count) statements, in order")
+        }
+        #expect(Set(rows.map(\.specification)) == Set(Self.itemCounts.keys))
+    }
+
+    @Test func everyRowNamesATestOrSaysWhatIsMissing() throws {
+        for row in try Self.rows() {
+            let place = "spec/\(row.specification) item \(row.number)"
+            #expect(!row.statement.isEmpty, "\(place) says nothing")
+            let isGap = Self.gaps.contains { row.evidence.contains($0) }
+            #expect(!row.tests.isEmpty || isGap, "\(place) has neither a test nor a reason")
+        }
+    }
+
+    @Test func everyNamedTestExists() throws {
+        let existing = try Self.existingTests()
+        #expect(existing.count > 100)
+        for row in try Self.rows() {
+            for test in row.tests {
+                #expect(existing.contains(test), "spec/\(row.specification) item \(row.number) names \(test)")
+            }
+        }
+    }
+
+    /// The figures at the head of the document are those of its tables.
+    @Test func theSummaryIsRight() throws {
+        let text = try String(contentsOf: Self.root.appendingPathComponent("docs/conformance.md"), encoding: .utf8)
+        let rows = try Self.rows()
+        let missing = rows.count { $0.evidence.contains(Self.gaps[0]) }
+        let untested = rows.count { $0.evidence.contains(Self.gaps[1]) && !$0.evidence.contains(Self.gaps[0]) }
+        let summary =
+            "\(rows.count) statements: \(rows.count - missing - untested) tested, \(missing) not implemented, wholly or "
+            + "in part, \(untested) implemented with a part that no test covers."
+        #expect(text.contains(summary), "it should say: \(summary)")
+    }
+}

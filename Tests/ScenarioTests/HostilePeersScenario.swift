@@ -1,0 +1,116 @@
+import DWeb
+import DWebLogCore
+import Testing
+
+/// What a hostile peer sends is neither stored nor answered for long: it is dropped with a typed error, and an honest
+/// peer serves the same log afterwards.
+@Suite(.timeLimit(.minutes(1))) struct HostilePeersScenario {
+    enum Fault: CaseIterable, Sendable {
+        /// A tree upgrade whose signature is not the writer's.
+        case invalidSignature
+        /// A block that does not belong under the signed tree.
+        case invalidBlock
+        /// A channel opened without knowing the log's key.
+        case wrongCapability
+        /// A frame that is not encrypted with the connection's key.
+        case garbageFrame
+        /// A message that the multiplexer cannot parse.
+        case garbageMessage
+        /// A stream that ends within a frame.
+        case truncatedFrame
+
+        /// Whether only the log can tell, which gives the peer time to prove its history.
+        var isProof: Bool { self == .invalidSignature || self == .invalidBlock }
+    }
+
+    @Test(arguments: Ground.everywhere, Fault.allCases)
+    func whatTheySendIsNotKept(ground: Ground, fault: Fault) async throws {
+        try await Stage.run(ground) { stage in
+            let writerHome = stage.home(1)
+            // The hostile peer knows the log: it can tell nearly the truth.
+            try await stage.withStore(writerHome) { store in
+                let source = try await store.database(named: "log")
+                try await source.append(contents(0..<4))
+                let key = source.key
+                try await stage.withPeer(stage.home(2)) { reader in
+                    let events = reader.networker.events(bufferingNewest: 200)
+                    let copy = try await reader.store.database(key: key)
+                    try await stage.withHostilePeer(
+                        stage.home(3), announcing: key.discoveryKey,
+                        behave: { try await HostilePeersScenario.behave(fault, $0, source) }
+                    ) { hostileKey in
+                        try await reader.networker.join(key.discoveryKey, announce: false, lookup: true)
+                        async let outcome = code { () throws(DDatabaseError) in
+                            try await copy.block(at: 0, .wait(upTo: .seconds(2)))
+                        }
+                        let drop = await stage.first(of: events) { event in
+                            switch event {
+                            case .replicationError(hostileKey, let reason): !reason.isEmpty
+                            // A cut is no fault that could be proven to the peer, but no orderly end either.
+                            case .streamClosed(hostileKey, let reason): fault == .truncatedFrame && reason != nil
+                            default: false
+                            }
+                        }
+                        #expect(drop != nil)
+                        let result = await outcome
+                        #expect(result == .noPeers || result == .blockNotAvailable)
+                    }
+                    // The tree itself may be right, and come before the block.
+                    #expect(copy.length == 0 || fault == .invalidBlock)
+                    #expect(try await !copy.has(0))
+                    #expect(copy.contiguousLength == 0)
+                    #expect(copy.statistics.downloadedBlockCount == 0)
+                    #expect((copy.statistics.invalidProofCount > 0) == fault.isProof)
+                    #expect(await stage.eventually { await reader.networker.peers.isEmpty })
+
+                    // The log itself took no harm.
+                    try await HostilePeersScenario.serve(source, from: stage, beside: store) {
+                        try await reader.networker.join(key.discoveryKey, announce: false, lookup: true)
+                        #expect(try await copy.blocks(at: 0..<4, .wait(upTo: .seconds(20))) == contents(0..<4))
+                    }
+                }
+            }
+        }
+    }
+
+    private static func behave(_ fault: Fault, _ peer: HostilePeer, _ source: DDatabase) async throws {
+        switch fault {
+        case .wrongCapability:
+            _ = try await peer.open(source.key, capability: Bytes32(repeating: 3))
+        case .garbageFrame:
+            _ = try await peer.open(source.key)
+            try await peer.sendRaw([40, 0, 0] + [UInt8](repeating: 7, count: 40))
+        case .garbageMessage:
+            // A reject of a channel that nobody opened.
+            try await peer.sendSealed([0, 2, 77])
+        case .truncatedFrame:
+            _ = try await peer.open(source.key)
+            try await peer.sendRaw([200, 0, 0] + [UInt8](repeating: 7, count: 20))
+            await peer.finish()
+        case .invalidSignature, .invalidBlock:
+            let channel = try await peer.open(source.key)
+            try await peer.boast(of: 4, on: channel)
+            while let message = try await peer.nextMessage() {
+                guard case .request(let request) = message,
+                    case .data(var data) = await source.engine.answer(request, .proof)
+                else { continue }
+                if fault == .invalidSignature { data.upgrade?.signature?[5] ^= 1 }
+                if fault == .invalidBlock { data.block?.value[0] ^= 1 }
+                try await peer.send(.data(data), on: channel)
+            }
+        }
+        try await peer.readToEnd()
+    }
+
+    /// Announces the writer's log from its own store.
+    private static func serve(
+        _ source: DDatabase, from stage: Stage, beside store: Basestore,
+        _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        let discoveryKey = source.discoveryKey
+        try await SwarmNetworker.withNetworker(store: store, configuration: stage.configuration) { networker in
+            try await networker.join(discoveryKey, announce: true, lookup: false)
+            try await body()
+        }
+    }
+}
