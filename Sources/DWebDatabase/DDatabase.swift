@@ -107,7 +107,7 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [UInt8] {
         try checkOpen()
         try checkFrozen(index..<index &+ 1)
-        return try await engine.block(at: index, options)
+        return try await engine.block(at: index, options, for: hold.session)
     }
 
     /// The bytes of the blocks in `range`, in order; each as ``block(at:_:)`` reads it, with one deadline for all.
@@ -116,7 +116,7 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
         try checkFrozen(range)
-        return try await engine.blocks(at: range, options)
+        return try await engine.blocks(at: range, options, for: hold.session)
     }
 
     /// The blocks from `index` to the end of the log, downloading what is missing.
@@ -137,7 +137,7 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
         try checkFrozen(start..<end)
-        return try await engine.readAhead(from: start, to: end, options)
+        return try await engine.readAhead(from: start, to: end, options, for: hold.session)
     }
 
     /// Whether the block at `index` is stored locally.
@@ -159,7 +159,7 @@ public actor DDatabase {
         toByte byteOffset: UInt64, _ options: ReadOptions = ReadOptions()
     ) async throws(DDatabaseError) -> BytePosition {
         try checkOpen()
-        return try await engine.seek(toByte: byteOffset, options)
+        return try await engine.seek(toByte: byteOffset, options, for: hold.session)
     }
 
     /// Downloads every block of `range` that is missing, and returns once all are stored.
@@ -169,7 +169,7 @@ public actor DDatabase {
     /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
     public func download(_ range: Range<UInt64>) async throws(DDatabaseError) {
         try checkOpen()
-        try await engine.download(range)
+        try await engine.download(range, for: hold.session)
     }
 
     /// Downloads every block from `range`'s start on, also those appended later, until the task is cancelled.
@@ -177,7 +177,7 @@ public actor DDatabase {
     /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
     public func download(_ range: PartialRangeFrom<UInt64>) async throws(DDatabaseError) {
         try checkOpen()
-        try await engine.download(range.lowerBound..<UInt64.max)
+        try await engine.download(range.lowerBound..<UInt64.max, for: hold.session)
     }
 
     /// Asks peers whether the log has grown, and returns whether it is longer or has another fork than before.
@@ -188,7 +188,7 @@ public actor DDatabase {
     public func update(upTo wait: Duration = .seconds(10)) async throws(DDatabaseError) -> Bool {
         try checkOpen()
         if frozen != nil { return false }
-        return try await engine.update(upTo: wait)
+        return try await engine.update(upTo: wait, for: hold.session)
     }
 
     /// Waits until the log is longer than `length` or has another fork than now; returns at once if it already is.
@@ -196,7 +196,8 @@ public actor DDatabase {
     /// - Throws: ``DDatabaseError`` with code `cancelled` or `closed`.
     public func waitForGrowth(beyond length: UInt64) async throws(DDatabaseError) {
         try checkOpen()
-        try await engine.waitForGrowth(beyond: length, fork: engine.published.head.fork)
+        try await engine.waitForGrowth(
+            beyond: length, fork: engine.published.head.fork, for: hold.session)
     }
 
     // MARK: User data
@@ -232,7 +233,7 @@ public actor DDatabase {
         return DDatabase(engine: engine, frozen: head)
     }
 
-    /// Ends the session. The last session of a log without peers releases the log. Callable more than once.
+    /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers releases the log. Callable more than once.
     public func close() { hold.release() }
 
     private func checkOpen() throws(DDatabaseError) {

@@ -43,6 +43,11 @@ extension LogEngine {
             replication.machine.reorganisationFailed(fork: fork, now: loop.now)
             return
         }
+        if search.manifest != nil {
+            replication.machine.localManifest(
+                isKnown: manifest != nil, isOffered: manifest.map { !$0.isCompatible(with: key) } ?? false,
+                now: loop.now)
+        }
         replication.machine.reorganised(
             to: LogHead(fork: tree.fork, length: tree.length), ancestors: search.ancestors, now: loop.now)
     }
@@ -55,13 +60,16 @@ extension LogEngine {
         var loadCount = 0
         while true {
             do throws(ProofError) {
+                // The proof goes on to the peer's whole log; what is compared is the part that was asked for.
                 let theirs = try ProofVerifier(key: key, signatureVerifier: verifier).verifyStandalone(data)
-                guard theirs.signed.tree.fork == tree.fork, theirs.signed.tree.length <= tree.length else {
-                    return .stale
-                }
-                let ours = try tree.truncated(to: theirs.signed.tree.length, fork: tree.fork, source: nodes)
-                return ours.hash == theirs.signed.tree.hash ? .sameHistory : .conflict
+                guard let upgrade = data.upgrade, data.block == nil, data.hash == nil, data.seek == nil,
+                    theirs.signed.tree.fork == tree.fork, upgrade.length <= tree.length
+                else { return .stale }
+                let ours = try tree.truncated(to: upgrade.length, fork: tree.fork, source: nodes)
+                return ours.roots.map(\.hash) == upgrade.nodes.map(\.hash) ? .sameHistory : .conflict
             } catch {
+                // Where our own tree has a gap there is nothing to compare with, and nobody to blame.
+                if case .invalidOperation(.missingStoredNode) = error { return .stale }
                 guard case .notLoaded(let indices) = error else { return LogEngine.outcome(of: error) }
                 loadCount += 1
                 guard loadCount <= 64, await loadNodes(indices) else { return .storageFailed }

@@ -4,7 +4,7 @@ import DWebPorts
 
 extension LogEngine {
     /// The bytes of a block; see ``DDatabase/block(at:_:)``.
-    func block(at index: UInt64, _ options: ReadOptions) async throws(DDatabaseError) -> [UInt8] {
+    func block(at index: UInt64, _ options: ReadOptions, for session: SessionID) async throws(DDatabaseError) -> [UInt8] {
         try checkAlive()
         if let block = try await storedBlock(index) { return block }
         switch options.wait {
@@ -14,12 +14,14 @@ extension LogEngine {
             }
             throw DDatabaseError(.blockNotAvailable, "Block \(index) is not stored here")
         case .wait(let duration):
-            return try await remoteBlock(index, deadline: loop.now + duration)
+            return try await remoteBlock(index, deadline: loop.now + duration, for: session)
         }
     }
 
     /// The bytes of several blocks, in order; missing ones are asked for all at once.
-    func blocks(at range: Range<UInt64>, _ options: ReadOptions) async throws(DDatabaseError) -> [[UInt8]] {
+    func blocks(
+        at range: Range<UInt64>, _ options: ReadOptions, for session: SessionID
+    ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkAlive()
         guard range.count <= LogEngine.blocksPerRead else {
             throw DDatabaseError(.outOfBounds, "At most \(LogEngine.blocksPerRead) blocks can be read at once")
@@ -30,12 +32,12 @@ extension LogEngine {
             case .localOnly: nil
             case .wait(let duration): loop.now + duration
             }
-        if let deadline { try await download(range, deadline: deadline) }
+        if let deadline { try await download(range, deadline: deadline, for: session) }
         var blocks: [[UInt8]] = []
         blocks.reserveCapacity(range.count)
         for index in range {
             let remaining = deadline.map { ReadOptions.wait(upTo: max(.zero, $0 - loop.now)) } ?? .localOnly
-            blocks.append(try await block(at: index, remaining))
+            blocks.append(try await block(at: index, remaining, for: session))
         }
         return blocks
     }
@@ -48,12 +50,12 @@ extension LogEngine {
 
     /// The next blocks for a sequence: what is stored in a row from `start` on, or the first one once it arrives.
     func readAhead(
-        from start: UInt64, to end: UInt64, _ options: ReadOptions
+        from start: UInt64, to end: UInt64, _ options: ReadOptions, for session: SessionID
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkAlive()
         let storedEnd = min(tree.length, present.firstAbsent(in: start..<end) ?? end)
         if storedEnd > start, let blocks = try await storedBlocks(start..<storedEnd) { return blocks }
-        return [try await block(at: start, options)]
+        return [try await block(at: start, options, for: session)]
     }
 
     /// Whether every block of `range` is stored.
@@ -139,15 +141,19 @@ extension LogEngine {
     // MARK: Waiting for peers
 
     /// A block that is not stored: asks peers and waits.
-    private func remoteBlock(_ index: UInt64, deadline: MonotonicTime) async throws(DDatabaseError) -> [UInt8] {
+    private func remoteBlock(
+        _ index: UInt64, deadline: MonotonicTime, for session: SessionID
+    ) async throws(DDatabaseError) -> [UInt8] {
         while true {
-            switch await wait(for: .block(index), deadline: deadline) {
+            switch await wait(for: .block(index), deadline: deadline, session) {
             case .block(let bytes): return bytes
             case .fulfilled:
                 if let block = try await storedBlock(index) { return block }
             case .failed(let error): throw error
             case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
-            case .deadline, .unavailable: throw unavailable(index)
+            case .deadline(isAsked: true):
+                throw DDatabaseError(.deadlineExceeded, "A peer was asked for block \(index) but did not answer in time")
+            case .deadline(isAsked: false), .unavailable: throw unavailable(index)
             }
         }
     }
@@ -165,7 +171,9 @@ extension LogEngine {
     }
 
     /// The block that contains a byte; see ``DDatabase/seek(toByte:_:)``.
-    func seek(toByte byteOffset: UInt64, _ options: ReadOptions) async throws(DDatabaseError) -> BytePosition {
+    func seek(
+        toByte byteOffset: UInt64, _ options: ReadOptions, for session: SessionID
+    ) async throws(DDatabaseError) -> BytePosition {
         try checkAlive()
         let start = loop.now
         while true {
@@ -181,7 +189,7 @@ extension LogEngine {
                 guard case .wait(let duration) = options.wait else {
                     throw DDatabaseError(.blockNotAvailable, "The tree above byte \(byteOffset) is not stored here")
                 }
-                switch await wait(for: .seek(byteOffset, window: window), deadline: start + duration) {
+                switch await wait(for: .seek(byteOffset, window: window), deadline: start + duration, session) {
                 case .fulfilled, .block, .unavailable: continue
                 case .failed(let error): throw error
                 case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
@@ -198,13 +206,15 @@ extension LogEngine {
     }
 
     /// Downloads what is missing of `range`; see ``DDatabase/download(_:)-(Range<UInt64>)``.
-    func download(_ range: Range<UInt64>, deadline: MonotonicTime? = nil) async throws(DDatabaseError) {
+    func download(
+        _ range: Range<UInt64>, deadline: MonotonicTime? = nil, for session: SessionID
+    ) async throws(DDatabaseError) {
         try checkAlive()
         guard !range.isEmpty else { return }
         var attemptCount = 0
         while true {
             if try has(range) { return }
-            switch await wait(for: .range(range), deadline: deadline) {
+            switch await wait(for: .range(range), deadline: deadline, session) {
             case .fulfilled, .block, .unavailable:
                 // Blocks may be cleared or truncated at once, but not every time.
                 attemptCount += 1
@@ -219,10 +229,10 @@ extension LogEngine {
     }
 
     /// Asks peers for a longer log; see ``DDatabase/update(upTo:)``.
-    func update(upTo duration: Duration) async throws(DDatabaseError) -> Bool {
+    func update(upTo duration: Duration, for session: SessionID) async throws(DDatabaseError) -> Bool {
         try checkAlive()
         let (length, fork) = (tree.length, tree.fork)
-        switch await wait(for: .update, deadline: loop.now + duration) {
+        switch await wait(for: .update, deadline: loop.now + duration, session) {
         case .failed(let error): throw error
         case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
         case .fulfilled, .block, .unavailable, .deadline: return tree.length != length || tree.fork != fork
@@ -230,10 +240,12 @@ extension LogEngine {
     }
 
     /// Waits until the log is longer than `length` or has another fork.
-    func waitForGrowth(beyond length: UInt64, fork: UInt64) async throws(DDatabaseError) {
+    func waitForGrowth(
+        beyond length: UInt64, fork: UInt64, for session: SessionID
+    ) async throws(DDatabaseError) {
         try checkAlive()
         if tree.length > length || tree.fork != fork { return }
-        switch await wait(for: .growth(length: length, fork: fork), deadline: nil) {
+        switch await wait(for: .growth(length: length, fork: fork), deadline: nil, session) {
         case .failed(let error): throw error
         case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
         case .fulfilled, .block, .unavailable, .deadline: return
@@ -241,20 +253,38 @@ extension LogEngine {
     }
 
     /// Suspends until what `reason` says happens, and tells peers about the interest.
-    func wait(for reason: WaitReason, deadline: MonotonicTime?) async -> WaitOutcome {
+    func wait(for reason: WaitReason, deadline: MonotonicTime?, _ session: SessionID) async -> WaitOutcome {
         let identifier = waits.makeIdentifier()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let timer = deadline.map { deadline in
                     loop.schedule(at: deadline) { [weak self] in
-                        self?.assumeIsolated { $0.endWait(identifier, .deadline) }
+                        self?.assumeIsolated { $0.passDeadline(identifier) }
                     }
                 }
-                waits.add(identifier, reason, continuation, timer: timer)
+                waits.add(identifier, reason, of: session, continuation, timer: timer)
                 startInterest(identifier, reason)
             }
         } onCancel: {
             loop.execute { [weak self] in self?.assumeIsolated { $0.endWait(identifier, .cancelled) } }
+        }
+    }
+
+    /// Ends a wait whose time is over.
+    private func passDeadline(_ identifier: UInt64) {
+        let isAsked =
+            if case .block(let index) = waits.reason(of: identifier) {
+                replication.machine.isRequested(index)
+            } else {
+                false
+            }
+        endWait(identifier, .deadline(isAsked: isAsked))
+    }
+
+    /// Ends everything that the callers of one session wait for.
+    func endWaits(of session: SessionID) {
+        for identifier in waits.identifiers(of: session) {
+            endWait(identifier, .failed(DDatabaseError(.closed, "This session of the log was closed")))
         }
     }
 

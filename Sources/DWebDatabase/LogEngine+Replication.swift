@@ -288,22 +288,29 @@ extension LogEngine {
 
     /// Gives pending work to the task of a connection: this side of the log has no task of its own.
     private func signalWork() {
-        guard !replication.work.isEmpty, !replication.isWorking, let link = replication.links.values.first else {
+        guard hasWork, !replication.isWorking, let link = replication.links.values.first else {
             return
         }
         link.outbox.push(.work(self))
     }
 
+    private var hasWork: Bool { !replication.work.isEmpty || nodes.hasUnknown }
+
     /// Does all work; if somebody is at it already, waits until it is done.
     private func settle() async {
-        if replication.work.isEmpty { return }
+        guard hasWork else { return }
         if replication.isWorking {
             await withCheckedContinuation { replication.settling.append($0) }
             return
         }
         replication.isWorking = true
-        while let item = replication.work.popFirst() {
-            await perform(item)
+        while hasWork {
+            if let item = replication.work.popFirst() {
+                await perform(item)
+            } else {
+                _ = await loadNodes(nodes.takeUnknown())
+                replication.machine.reconsiderUpgrades(now: loop.now)
+            }
             drainOutputs()
         }
         replication.isWorking = false

@@ -48,6 +48,7 @@ package actor LogEngine {
         var sessionCount = 0
         var linkCount = 0
         var isClosed = false
+        var nextSession: UInt64 = 0
     }
 
     /// What a log is opened from.
@@ -112,17 +113,20 @@ package actor LogEngine {
     /// Whether a session uses the log.
     package nonisolated var hasSessions: Bool { life.withLock { $0.sessionCount > 0 } }
 
-    /// Counts a session.
-    nonisolated func retainSession() {
-        let isFirst = life.withLock { life in
+    /// Counts a session and names it.
+    nonisolated func retainSession() -> SessionID {
+        let (isFirst, number) = life.withLock { life in
             life.sessionCount += 1
-            return life.sessionCount == 1
+            life.nextSession += 1
+            return (life.sessionCount == 1, life.nextSession - 1)
         }
         if isFirst { noteUse() }
+        return SessionID(number: number)
     }
 
-    /// Uncounts a session; the last one makes the log idle if there is no peer.
-    nonisolated func releaseSession() {
+    /// Uncounts a session and ends its waiting calls; the last one makes the log idle if there is no peer.
+    nonisolated func releaseSession(_ session: SessionID) {
+        loop.execute { [self] in assumeIsolated { $0.endWaits(of: session) } }
         let isLast = life.withLock { life in
             life.sessionCount -= 1
             return life.sessionCount == 0

@@ -56,11 +56,13 @@ package final class PublishedState: Sendable {
 /// A session's claim on its log; released once, at the latest with its last reference.
 final class LogHold: Sendable {
     private let engine: LogEngine
+    /// The session, as the log names it.
+    let session: SessionID
     private let released = Mutex(false)
 
     init(_ engine: LogEngine) {
         self.engine = engine
-        engine.retainSession()
+        session = engine.retainSession()
     }
 
     deinit { release() }
@@ -74,6 +76,6 @@ final class LogHold: Sendable {
             defer { released = true }
             return !released
         }
-        if isFirst { engine.releaseSession() }
+        if isFirst { engine.releaseSession(session) }
     }
 }

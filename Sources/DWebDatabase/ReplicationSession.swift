@@ -104,8 +104,14 @@ package actor ReplicationSession {
     ///   peer that ends the connection in order is no error.
     package func run() async throws(DDatabaseError) {
         let failure = await withTaskGroup(of: DDatabaseError?.self) { group in
-            group.addTask { await self.outcome { () throws(DDatabaseError) in try await self.read() } }
-            group.addTask { await self.outcome { () throws(DDatabaseError) in try await self.write() } }
+            // On the loop throughout: a stream resumes its reader where the task prefers to run, and a hop to another
+            // thread and back costs more than handling a chunk.
+            group.addTask(executorPreference: loop) {
+                await self.outcome { () throws(DDatabaseError) in try await self.read() }
+            }
+            group.addTask(executorPreference: loop) {
+                await self.outcome { () throws(DDatabaseError) in try await self.write() }
+            }
             // Whichever ends first says why; the other one only follows.
             let first = await group.next() ?? nil
             group.cancelAll()

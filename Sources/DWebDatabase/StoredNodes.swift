@@ -18,6 +18,8 @@ final class StoredNodes: NodeSource {
     private var staged: [UInt64: TreeNode] = [:]
     /// Nodes found absent by ``load(_:)``; forgotten with the next change of the log.
     private var absent: Set<UInt64> = []
+    /// Nodes that somebody asked for who could not wait.
+    private var unknown: Set<UInt64> = []
     /// The storage's refusal, to be reported by whoever asked.
     private(set) var failure: PortError?
 
@@ -51,9 +53,26 @@ final class StoredNodes: NodeSource {
         }
     }
 
-    /// Whether the node is stored or about to be; a node that only the medium can tell of counts as absent.
-    func contains(_ index: UInt64) -> Bool {
-        do throws(ProofError) { return try node(at: index) != nil } catch { return false }
+    // More are not worth loading ahead of use.
+    private static let unknownLimit = 4_096
+
+    /// Whether the node is stored or about to be; nil if only the medium can tell, see ``takeUnknown()``.
+    func contains(_ index: UInt64) -> Bool? {
+        do throws(ProofError) {
+            return try node(at: index) != nil
+        } catch {
+            if unknown.count < StoredNodes.unknownLimit { unknown.insert(index) }
+            return nil
+        }
+    }
+
+    /// Whether ``contains(_:)`` could not answer about some node.
+    var hasUnknown: Bool { !unknown.isEmpty }
+
+    /// The nodes that ``contains(_:)`` could not answer about, to be loaded.
+    func takeUnknown() -> [UInt64] {
+        defer { unknown = [] }
+        return unknown.sorted()
     }
 
     /// Reads nodes from the medium.
@@ -97,6 +116,7 @@ final class StoredNodes: NodeSource {
         old = [:]
         staged = [:]
         absent = []
+        unknown = []
     }
 
     /// The bytes of a node's record.

@@ -16,6 +16,12 @@ enum WaitReason: Equatable {
     case seek(UInt64, window: Range<UInt64>)
 }
 
+/// One of the sessions that share an open log.
+struct SessionID: Hashable, Sendable {
+    /// Counts up from zero per open log.
+    let number: UInt64
+}
+
 /// How a wait ended.
 enum WaitOutcome: Sendable {
     /// What was waited for is there now.
@@ -24,8 +30,8 @@ enum WaitOutcome: Sendable {
     case block([UInt8])
     /// Peers answered that there is nothing.
     case unavailable
-    /// The deadline passed.
-    case deadline
+    /// The deadline passed, while a peer that was asked had not answered yet (true) or with nobody asked (false).
+    case deadline(isAsked: Bool)
     /// The waiting task was cancelled.
     case cancelled
     /// The log was closed, or refuses to go on for this reason.
@@ -36,6 +42,7 @@ enum WaitOutcome: Sendable {
 struct WaitList {
     private struct Wait {
         let reason: WaitReason
+        let session: SessionID
         let continuation: CheckedContinuation<WaitOutcome, Never>
         let timer: (any LoopTimer)?
     }
@@ -55,10 +62,10 @@ struct WaitList {
 
     /// Adds a wait under a name from ``makeIdentifier()``.
     mutating func add(
-        _ identifier: UInt64, _ reason: WaitReason, _ continuation: CheckedContinuation<WaitOutcome, Never>,
-        timer: (any LoopTimer)?
+        _ identifier: UInt64, _ reason: WaitReason, of session: SessionID,
+        _ continuation: CheckedContinuation<WaitOutcome, Never>, timer: (any LoopTimer)?
     ) {
-        waits[identifier] = Wait(reason: reason, continuation: continuation, timer: timer)
+        waits[identifier] = Wait(reason: reason, session: session, continuation: continuation, timer: timer)
         if case .block(let index) = reason { blockWaits[index, default: []].append(identifier) }
     }
 
@@ -77,6 +84,14 @@ struct WaitList {
 
     /// Whether anybody waits for block `index`.
     func isWaiting(forBlock index: UInt64) -> Bool { blockWaits[index] != nil }
+
+    /// What the wait with this name is for; nil once it has ended.
+    func reason(of identifier: UInt64) -> WaitReason? { waits[identifier]?.reason }
+
+    /// The names of a session's waits, in the order they came.
+    func identifiers(of session: SessionID) -> [UInt64] {
+        waits.elements.compactMap { $0.value.session == session ? $0.key : nil }
+    }
 
     /// Hands a block that arrived to everybody who waits for it.
     mutating func deliver(block index: UInt64, _ bytes: [UInt8]) {

@@ -70,6 +70,11 @@ public actor FileWriter {
     /// - Throws: ``DDriveError`` as ``write(_:)``; nothing has changed then.
     @discardableResult
     public func finish() async throws(DDriveError) -> DDrive.Entry {
+        try await drive.put(try await finishContent(), at: path)
+    }
+
+    /// Ends the content, and returns the record that leads to it.
+    func finishContent() async throws(DDriveError) -> EntryRecord {
         try begin()
         defer { isBusy = false }
         var run = try await takeRun()
@@ -84,7 +89,7 @@ public actor FileWriter {
             byteLength: run.byteLength - start.byte)
         record.isExecutable = attributes.isExecutable
         record.metadata = attributes.metadata
-        return try await drive.put(record, at: path)
+        return record
     }
 
     /// Ends without a file. What was appended stays in the content log, without a path. Callable more than once.

@@ -155,7 +155,9 @@ public actor SwarmNetworker {
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 while phase == .running {
-                    while let job = jobs.popFirst() { group.addTask { await self.perform(job) } }
+                    while let job = jobs.popFirst() {
+                        group.addTask(executorPreference: loop) { await self.perform(job) }
+                    }
                     guard phase == .running else { break }
                     await withCheckedContinuation { jobWaiter = $0 }
                 }

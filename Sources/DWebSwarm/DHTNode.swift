@@ -290,7 +290,7 @@ public actor DHTNode {
         await withDiscardingTaskGroup { group in
             while phase != .closing {
                 while let job = jobs.popFirst() {
-                    group.addTask { await self.perform(job) }
+                    group.addTask(executorPreference: loop) { await self.perform(job) }
                 }
                 guard phase != .closing else { break }
                 let promise = Promise<Void>()

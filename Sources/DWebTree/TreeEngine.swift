@@ -210,3 +210,8 @@ struct ReadDeadline: Sendable {
         return .wait(upTo: max(.zero, moment - now))
     }
 }
+
+extension TreeEngine {
+    /// Whether a block is held in memory.
+    package func isInMemory(_ sequence: UInt64) -> Bool { cache.contains(sequence) }
+}

@@ -103,6 +103,14 @@ import Testing
                 #expect(existing.contains(test), "spec/\(row.specification) item \(row.number) names \(test)")
             }
         }
+        // The findings name tests as well, among other things in the same type.
+        let text = try String(contentsOf: Self.root.appendingPathComponent("docs/conformance.md"), encoding: .utf8)
+        for (index, quoted) in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() {
+            let parts = quoted.split(separator: "/")
+            guard index % 2 == 1, parts.count == 2, parts[0].hasSuffix("Tests"), parts[1].first?.isLowercase == true
+            else { continue }
+            #expect(existing.contains(String(quoted)), "the page names \(quoted)")
+        }
     }
 
     /// The figures at the head of the document are those of its tables.
@@ -111,9 +119,10 @@ import Testing
         let rows = try Self.rows()
         let missing = rows.count { $0.evidence.contains(Self.gaps[0]) }
         let untested = rows.count { $0.evidence.contains(Self.gaps[1]) && !$0.evidence.contains(Self.gaps[0]) }
-        let summary =
-            "\(rows.count) statements: \(rows.count - missing - untested) tested, \(missing) not implemented, wholly or "
-            + "in part, \(untested) implemented with a part that no test covers."
+        let tested = rows.count - missing - untested
+        let gaps =
+            "\(missing) not implemented, wholly or in part, \(untested) implemented with a part that no test covers."
+        let summary = "\(rows.count) statements: \(tested) tested, \(gaps)"
         #expect(text.contains(summary), "it should say: \(summary)")
     }
 }

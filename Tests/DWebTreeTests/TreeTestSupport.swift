@@ -77,3 +77,42 @@ func jsonText(_ value: JSONValue) -> String {
         "{" + members.keys.sorted().map { "\"\($0)\":\(jsonText(members[$0] ?? .null))" }.joined(separator: ",") + "}"
     }
 }
+
+extension SimulatedWorld {
+    /// A runtime that differs in nothing but an empty storage.
+    static func freshStorage(_ runtime: DWebRuntime) -> DWebRuntime {
+        DWebRuntime(
+            loop: runtime.loop, network: runtime.network, storage: MemoryStorage(), entropy: runtime.entropy,
+            wallClockMilliseconds: runtime.wallClockMilliseconds)
+    }
+}
+
+extension DTree {
+    /// Whether a block of the tree is held in memory.
+    func isInMemory(_ block: UInt64) async -> Bool { await engine.isInMemory(block) }
+}
+
+/// A connection between two stores, ended with its scope.
+func connected<Result: Sendable>(
+    _ first: Basestore, _ second: Basestore, _ body: @Sendable () async throws -> Result
+) async throws -> Result {
+    let (left, right) = DuplexPipe.makePair()
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try? await first.replicate(over: left, isInitiator: true) }
+        group.addTask { try? await second.replicate(over: right, isInitiator: false) }
+        let result = try await body()
+        group.cancelAll()
+        try await group.waitForAll()
+        return result
+    }
+}
+
+/// The code of the error that `body` fails with.
+func failure(_ body: () async throws -> Void) async -> DTreeError.Code? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return (error as? DTreeError)?.code
+    }
+}

@@ -65,6 +65,51 @@ import Testing
         }
     }
 
+    @Test(arguments: Ground.everywhere) func closingWhileDownloading(ground: Ground) async throws {
+        try await Stage.run(ground) { stage in
+            try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in
+                let (writer, reader) = (peers[0], peers[1])
+                let source = try await writer.store.database(named: "log")
+                try await source.append(contents(0..<60, byteCount: 30_000))
+                try await writer.announce(source)
+                let copy = try await reader.find(source.key)
+                async let outcome = code { () throws(DDatabaseError) in
+                    try await copy.blocks(at: 0..<60, .wait(upTo: .seconds(3)))
+                }
+                #expect(await stage.eventually { copy.statistics.downloadedBlockCount > 0 })
+                await writer.networker.close()
+                // Either all of it had left already, or the read ends at its deadline.
+                let result = await outcome
+                #expect(result == nil || result == .noPeers)
+                #expect((result == nil) == (copy.contiguousLength == 60))
+                #expect(await stage.eventually { await reader.networker.streams.isEmpty })
+                #expect(copy.peerCount == 0)
+                // What is here is whole.
+                for index in 0..<60 where try await copy.has(UInt64(index)) {
+                    #expect(try await copy.block(at: UInt64(index), .localOnly) == content(index, byteCount: 30_000))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Ground.everywhere) func closingTheStoreFirst(ground: Ground) async throws {
+        try await Stage.run(ground) { stage in
+            try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in
+                let (writer, reader) = (peers[0], peers[1])
+                let source = try await writer.store.database(named: "log")
+                try await source.append(content(0))
+                try await writer.announce(source)
+                let copy = try await reader.find(source.key)
+                #expect(try await copy.block(at: 0) == content(0))
+                await writer.store.close()
+                #expect(await stage.eventually { copy.peerCount == 0 })
+                #expect(await code { () throws(DDatabaseError) in try await source.append(content(1)) } == .closed)
+                await writer.networker.leave(source.discoveryKey)
+                await writer.networker.close()
+            }
+        }
+    }
+
     @Test(arguments: Ground.everywhere) func closingBeforeRunning(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withStore(stage.home(1)) { store in

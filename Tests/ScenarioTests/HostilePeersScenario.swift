@@ -73,6 +73,58 @@ import Testing
         }
     }
 
+    /// How a peer behaves that an honest one has to make up for.
+    enum Company: CaseIterable, Sendable {
+        /// Promises everything, and never answers.
+        case silent
+        /// Proves the log's length, and never gives a block.
+        case silentAboutBlocks
+        case forgingSignatures
+        case forgingBlocks
+    }
+
+    @Test(arguments: Ground.everywhere, Company.allCases)
+    func oneHonestPeerIsEnough(ground: Ground, company: Company) async throws {
+        try await Stage.run(ground) { stage in
+            try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in
+                let (writer, reader) = (peers[0], peers[1])
+                let source = try await writer.store.database(named: "log")
+                try await source.append(contents(0..<4))
+                let key = source.key
+                try await stage.withHostilePeer(
+                    stage.home(3), announcing: key.discoveryKey,
+                    behave: { try await HostilePeersScenario.behave(company, $0, source) }
+                ) { _ in
+                    // The other one comes first, and is asked first.
+                    let copy = try await reader.find(key)
+                    async let blocks = copy.blocks(at: 0..<4, .wait(upTo: .seconds(15)))
+                    await stage.pause(.milliseconds(300))
+                    try await writer.announce(source)
+                    try await reader.networker.join(key.discoveryKey, announce: false, lookup: true)
+                    #expect(try await blocks == contents(0..<4))
+                    #expect(copy.statistics.downloadedBlockCount == 4)
+                }
+            }
+        }
+    }
+
+    private static func behave(_ company: Company, _ peer: HostilePeer, _ source: DDatabase) async throws {
+        switch company {
+        case .forgingSignatures: try await behave(.invalidSignature, peer, source)
+        case .forgingBlocks: try await behave(.invalidBlock, peer, source)
+        case .silent, .silentAboutBlocks:
+            let channel = try await peer.open(source.key)
+            try await peer.boast(of: 4, on: channel)
+            while let message = try await peer.nextMessage() {
+                guard company == .silentAboutBlocks, case .request(let request) = message,
+                    request.proof.block == nil,
+                    case .data(let data) = await source.engine.answer(request, .proof)
+                else { continue }
+                try await peer.send(.data(data), on: channel)
+            }
+        }
+    }
+
     private static func behave(_ fault: Fault, _ peer: HostilePeer, _ source: DDatabase) async throws {
         switch fault {
         case .wrongCapability:

@@ -10,7 +10,7 @@ struct BenchCommand: AsyncParsableCommand {
             Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
             disk unless --memory. Compare figures of one run with each other; machines and moments differ.
             """,
-        subcommands: [BenchPeerCommand.self])
+        subcommands: [BenchPeerCommand.self, BenchFetchCommand.self])
 
     @Flag(help: "A tenth of the work.")
     var quick = false
@@ -34,7 +34,6 @@ struct BenchCommand: AsyncParsableCommand {
         try await measureLocal(scale, console)
         try await measureReplication(count: 100_000 / scale, size: 100, console)
         try await measureReplication(count: 2_000 / scale, size: 65_536, console)
-        report("peak memory of this process", Double(ProcessFigures.peakMemoryByteCount) / 1_048_576, "MiB", console)
     }
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
@@ -77,28 +76,19 @@ struct BenchCommand: AsyncParsableCommand {
         let bootstrap = try testnet.readValue(Bootstrap.self).bootstrap
         let peer = try ChildProgram(
             ["bench", "peer", "--count", "\(count)", "--size", "\(size)", "--bootstrap", bootstrap]
-                + (memory ? ["--memory"] : []))
+                + (memory ? ["--in-memory"] : []))
         defer { peer.stop() }
         let ready = try peer.readValue(BenchPeerCommand.Ready.self)
-        let key = try PublicKey(text: ready.key)
-        let isMemory = memory
-        let seconds = try await BenchStore.with(isMemory: isMemory) { _, store in
-            var configuration = SwarmNetworker.Configuration()
-            configuration.bootstrap = SocketAddress(text: bootstrap).map { [$0] }
-            configuration.host = "127.0.0.1"
-            return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in
-                let database = try await store.database(key: key)
-                try await networker.join(database.discoveryKey, announce: false, lookup: true)
-                while database.length < count {
-                    _ = try await database.update(upTo: .seconds(1))
-                    try await Task.sleep(for: .milliseconds(5))
-                }
-                return try await BenchStore.seconds { try await database.download(0..<count) }
-            }
-        }
+        let reader = try ChildProgram(
+            ["bench", "fetch", "--key", ready.key, "--count", "\(count)", "--bootstrap", bootstrap]
+                + (memory ? ["--in-memory"] : []))
+        defer { reader.stop() }
+        let fetched = try reader.readValue(BenchFetchCommand.Fetched.self)
+        let seconds = fetched.seconds
         let label = "replicate \(count) x \(size) B"
         report(label, Double(count) / seconds, "blocks/s", console)
         report(label + ", payload", Double(count) * Double(size) / seconds / 1e6, "MB/s", console)
+        report(label + ", memory of the reader", Double(fetched.peakMemoryByteCount) / 1_048_576, "MiB", console)
         peer.stop()
         if let ended = try? peer.readValue(BenchPeerCommand.Ended.self) {
             report(label + ", memory of the writer", Double(ended.peakMemoryByteCount) / 1_048_576, "MiB", console)

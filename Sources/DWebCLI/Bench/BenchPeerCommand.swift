@@ -12,7 +12,7 @@ struct BenchPeerCommand: AsyncParsableCommand {
 
     @Option var count: UInt64
     @Option var size: Int
-    @Flag var memory = false
+    @Flag(name: .customLong("in-memory")) var memory = false
     @OptionGroup var network: NetworkOptions
 
     func run() async throws {

@@ -50,11 +50,13 @@ enum BenchStore {
 enum ProcessFigures {
     /// The most memory that was resident at once.
     static var peakMemoryByteCount: UInt64 {
-        var usage = rusage()
         #if os(Linux)
-            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-            return UInt64(usage.ru_maxrss) * 1_024
+            // Not from getrusage: there a process inherits the peak of the one that started it.
+            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
+            return (line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0) * 1_024
         #else
+            var usage = rusage()
             getrusage(RUSAGE_SELF, &usage)
             return UInt64(usage.ru_maxrss)
         #endif

@@ -95,7 +95,8 @@ struct TransportCommand: AsyncParsableCommand {
             let ratios = zip(runs, tcpRates).map { megabyteCount / $0.seconds / $1 }
             report("UDX \(name), share of TCP", TransportDistribution(ratios).median * 100, "%", console)
             report(
-                "UDX \(name), sender's processor time", median { $0.cpuSeconds * 1e6 / megabyteCount }, "us/MB", console)
+                "UDX \(name), sender's processor time", median { $0.cpuSeconds * 1e6 / megabyteCount }, "us/MB", console
+            )
             report(
                 "UDX \(name), receiver's processor time",
                 median { ($0.report?.cpuSeconds ?? 0) * 1e6 / megabyteCount }, "us/MB", console)

@@ -21,6 +21,8 @@ struct BlobReader: Sendable {
     /// The size of the content's blocks as far as it is known, for the next window.
     private var typicalByteCount: UInt64
     private var windowBlockCount: UInt64 = 1
+    /// The most blocks that are asked for at once.
+    var windowLimit = DriveLimits.windowBlockCount
     private let readsToEnd: Bool
 
     /// Prepares to read `range` of a blob; the range is cut to the content.
@@ -93,7 +95,7 @@ struct BlobReader: Sendable {
     mutating func next(_ options: ReadOptions) async throws(DDriveError) -> [[UInt8]] {
         guard remainingByteCount > 0 else { return [] }
         let fitting = max(1, DriveLimits.windowByteCount / max(1, typicalByteCount))
-        windowBlockCount = min(windowBlockCount, fitting, DriveLimits.windowBlockCount)
+        windowBlockCount = min(windowBlockCount, fitting, windowLimit)
         let blocks: [[UInt8]]
         switch layout {
         case .run(let next, let end):

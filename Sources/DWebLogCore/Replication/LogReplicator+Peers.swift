@@ -181,6 +181,12 @@ extension LogReplicator {
         }
     }
 
+    /// Looks again at which peers our length can be proven to, after nodes became known or were stored some other way.
+    package func reconsiderUpgrades(now: MonotonicTime) {
+        self.now = now
+        for peer in peers.values where peer.isOpen { updateCanUpgrade(peer) }
+    }
+
     /// Recomputes whether we can prove our length to the peer; a change is told to it.
     func updateCanUpgrade(_ peer: ReplicationPeer) {
         let value = canUpgrade(peer)

@@ -19,7 +19,11 @@ extension LogReplicator {
         case .fork, .forkSearch: isFork = true
         case .block, .upgrade, .seek: isFork = false
         }
-        if proof.upgrade != nil, !isFork { isUpgradeInFlight = true }
+        if proof.upgrade != nil, !isFork {
+            isUpgradeInFlight = true
+            upgradeDeadline = now + ReplicationLimits.upgradePatience
+            peer.upgradesInFlight += 1
+        }
         let manifest = !knowsManifest && peer.hasManifest
         let id = peer.requests.insert(
             purpose, fork: peer.fork, hasUpgrade: proof.upgrade != nil, levelCount: UInt8(levelCount),
@@ -54,7 +58,7 @@ extension LogReplicator {
     /// Whether a request to the peer may carry an upgrade; spec 30 E.4.
     func canBeUpgraded(by peer: ReplicationPeer) -> Bool {
         !isUpgradeInFlight && peer.offersUpgrade && peer.fork == head.fork && peer.length > head.length
-            && peer.lengthAcknowledged == head.length && applyingFork == nil
+            && peer.lengthAcknowledged == head.length && applyingFork == nil && peer.upgradesInFlight == 0
     }
 
     func upgrade(to peer: ReplicationPeer) -> ProofRequest.Upgrade {
@@ -89,7 +93,7 @@ extension LogReplicator {
                 if plansAhead, peer.inFlight.firstPresent(in: parentSpan) != nil { return (level, true) }
             }
             if !isCautious, pathBlocks != nil, let hasNode,
-                hasNode(FlatTree.index(depth: level, offset: index >> level))
+                hasNode(FlatTree.index(depth: level, offset: index >> level)) == true
             {
                 return (level, false)
             }
@@ -105,7 +109,7 @@ extension LogReplicator {
 
     /// Whether a tree node is known to be stored.
     func isNodeStored(_ node: UInt64) -> Bool {
-        if let hasNode { return hasNode(node) }
+        if let isStored = hasNode?(node) { return isStored }
         let parentSpan = FlatTree.blocks(below: FlatTree.parent(node))
         if parentSpan.upperBound <= head.length { return isPathStored(in: parentSpan) }
         // A full root, unless it reaches past the end.
@@ -178,16 +182,22 @@ extension LogReplicator {
     func release(_ request: PendingRequest, at peer: ReplicationPeer) {
         switch request.purpose {
         case .block(let index):
-            if request.hasUpgrade { isUpgradeInFlight = false }
+            if request.hasUpgrade { releaseUpgrade(at: peer) }
             removeCopy(of: index, at: peer)
         case .upgrade:
-            if request.hasUpgrade { isUpgradeInFlight = false } else { isManifestInFlight = false }
+            if request.hasUpgrade { releaseUpgrade(at: peer) } else { isManifestInFlight = false }
         case .seek(let ticket, _):
-            if request.hasUpgrade { isUpgradeInFlight = false }
+            if request.hasUpgrade { releaseUpgrade(at: peer) }
             releaseSeek(ticket)
         case .fork(let fork), .forkSearch(let fork, _):
             releaseFork(fork)
         }
+    }
+
+    private func releaseUpgrade(at peer: ReplicationPeer) {
+        isUpgradeInFlight = false
+        upgradeDeadline = nil
+        peer.upgradesInFlight -= 1
     }
 
     /// Cancels an unanswered request.

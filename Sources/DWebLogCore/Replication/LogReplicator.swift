@@ -13,9 +13,10 @@ import OrderedCollections
 /// callers want), `Scheduling` (whom to ask for what), `Requests` (putting a request together, giving one up),
 /// `Receiving` (answers and their verification), `Serving`, `Forks`, `Conflicts`, `Push`.
 package final class LogReplicator {
-    /// Whether a tree node is stored, if that can be told without waiting. Optional: without it the machine asks for a
-    /// few nodes more than needed, and offers upgrades to fewer peers.
-    package var hasNode: ((UInt64) -> Bool)?
+    /// Whether a tree node is stored; nil where that cannot be told without waiting, after which the owner looks and
+    /// calls ``reconsiderUpgrades(now:)``. Optional: without it the machine asks for a few nodes more than needed, and
+    /// offers upgrades to fewer peers.
+    package var hasNode: ((UInt64) -> Bool?)?
 
     let options: ReplicationOptions
     var random: SecureRandom
@@ -78,7 +79,10 @@ package final class LogReplicator {
     var doubleCopies: Deque<SwapCandidate> = []
     /// Blocks whose next request must not rely on anything but roots, since the last one did in vain.
     var cautiousBlocks: Set<UInt64> = []
+    /// Whether an upgrade is on its way. One is enough, unless its peer is slow.
     var isUpgradeInFlight = false
+    /// When another peer may be asked for an upgrade too.
+    var upgradeDeadline: MonotonicTime?
     var isManifestInFlight = false
     var unansweredCount = 0
 
@@ -191,6 +195,7 @@ package final class LogReplicator {
         }
         consider(delayedAnswers.first?.deadline)
         for peer in peers.values { consider(peer.swapDeadline) }
+        if peers.count > 1 { consider(upgradeDeadline) }
         return deadline
     }
 
@@ -203,6 +208,13 @@ package final class LogReplicator {
             guard !first.peer.isRemoved, first.peer.servingIDs[first.requestID] == first.serial else { continue }
             first.peer.servingIDs[first.requestID] = nil
             sendNoData(first.requestID, .invalidRequest, to: first.peer)
+        }
+        if let deadline = upgradeDeadline, deadline <= now {
+            // Whoever promised a longer log and does not send it must not keep it from us.
+            upgradeDeadline = nil
+            isUpgradeInFlight = false
+            updatesNeedChecking = true
+            markAllDirty()
         }
         for peer in peers.values {
             if let deadline = peer.swapDeadline, deadline <= now {
@@ -232,6 +244,9 @@ package final class LogReplicator {
 }
 
 extension LogReplicator {
+    /// Whether a peer was asked for the block and has not answered yet, or its answer is being verified.
+    package func isRequested(_ index: UInt64) -> Bool { inFlight.contains(index) || verifyingBlocks.contains(index) }
+
     /// Whether nothing is on its way: no request unanswered, nothing being served or verified.
     package var isQuiet: Bool {
         unansweredCount == 0 && pendingVerificationCount == 0 && verifications.isEmpty && servings.isEmpty

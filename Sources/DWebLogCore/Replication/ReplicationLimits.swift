@@ -43,6 +43,9 @@ package enum ReplicationLimits {
     /// Bytes in the name of an extension.
     package static let extensionNameByteCount = 1024
 
+    /// How long one peer alone is waited for with an upgrade, while others offer one too.
+    package static let upgradePatience: Duration = .seconds(3)
+
     /// How long the answer to the nth invalid request of a peer waits, from 1; spec 30 E.6.
     package static func invalidRequestDelay(strike: Int) -> Duration {
         switch strike {

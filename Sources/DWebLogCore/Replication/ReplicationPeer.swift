@@ -86,6 +86,8 @@ final class ReplicationPeer {
     /// Whether requests rely on nodes that are still on their way from the same peer.
     var plansAhead = true
     var lostPlanCount = 0
+    /// Requests with an upgrade that the peer has not answered.
+    var upgradesInFlight = 0
     /// Counts up whenever a search for blocks that found none might find one.
     var scanEpoch: UInt64 = 1
     var rangeScans: [ReplicationTicket: RangeScan] = [:]

@@ -64,7 +64,11 @@ import Testing
         let node = knowingNode()
         let lied = node.immutableGet(hash, now: now)
         var asked = 0
-        let lies = events(of: lied, try play(node) { _ in asked += 1; return value + [UInt8(asked)] })
+        let lies = events(
+            of: lied,
+            try play(node) { _ in
+                asked += 1; return value + [UInt8(asked)]
+            })
         #expect(asked == 20)
         guard case .finished(let result)? = lies.first, lies.count == 1 else {
             Issue.record("a wrong value was reported: \(lies)")
@@ -98,7 +102,11 @@ import Testing
         let node = knowingNode()
         var asked = 0
         let first = node.mutableGet(serverKeys.publicKey, minimumSequence: 5, now: now)
-        let none = events(of: first, try play(node) { _ in asked += 1; return lies[asked % lies.count] })
+        let none = events(
+            of: first,
+            try play(node) { _ in
+                asked += 1; return lies[asked % lies.count]
+            })
         #expect(asked == 20 && none.count == 1)
         guard case .finished? = none.last else {
             Issue.record("a wrong value was reported: \(none)")
