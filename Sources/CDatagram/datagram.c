@@ -331,3 +331,15 @@ int dweb_lock_file(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);
 #endif
 }
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+void dweb_limit_memory_arenas(int count) {
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, count);
+#else
+    (void)count;
+#endif
+}

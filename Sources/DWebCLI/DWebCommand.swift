@@ -17,6 +17,8 @@ struct DWebCommand: AsyncParsableCommand {
 
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {
+        // The loop does nearly all work, so threads have little to contend for.
+        ProcessMemory.limitArenas(to: 2)
         do {
             var command = try parseAsRoot()
             do {

@@ -25,8 +25,8 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blobFileByteCount: UInt64 = 256 << 20
     // The reference holds 64 MiB in memory before it writes a table; smaller tables are as readable, and memory counts
     // on phones.
-    private static let writeBufferByteCount = 8 << 20
-    private static let blockCacheByteCount = 16 << 20
+    private static let writeBufferByteCount = 4 << 20
+    private static let blockCacheByteCount = 8 << 20
 
     init(path: String, options storageOptions: StorageOptions) throws(PortError) {
         let options = rocksdb_options_create()!

@@ -5,10 +5,17 @@ import Testing
 
 /// Several streams through one bottleneck.
 @Suite struct UDXFairnessTests {
-    /// Bytes that each of two streams brought through in the second half of a minute; the second starts later.
+    /// The product of rate and round-trip time, in bytes.
+    private static let pathByteCount = 40_000
+    /// Bottleneck queues of a half, one and four times that.
+    private static let queues =
+        UDXSeedTests.isThorough ? [pathByteCount / 2, pathByteCount, pathByteCount * 4] : [pathByteCount]
+    private static let seeds: ClosedRange<UInt64> = UDXSeedTests.isThorough ? 1...6 : 1...1
+
+    /// What two streams, of which the second starts later, each get of what passes, and how much of the link they use.
     private func compete(
-        _ algorithms: [CongestionAlgorithm], latency: Int64 = 25_000_000, rate: Double = 2_500_000, queue: Int,
-        seed: UInt64 = 1
+        _ algorithms: [CongestionAlgorithm], latency: Int64 = 20_000_000, rate: Double = 1_000_000, queue: Int,
+        seed: UInt64
     ) throws -> (shares: [Double], use: Double) {
         let network = SimulatedNetwork(
             seed: seed,
@@ -37,27 +44,35 @@ import Testing
         fill(streams[0])
         network.run(for: .seconds(5))
         started = 2
-        network.run(for: .seconds(25))
+        network.run(for: .seconds(15))
         let before = streams.map { $0.statistics.bytesAcknowledged }
-        network.run(for: .seconds(30))
+        network.run(for: .seconds(25))
         let gained = zip(streams, before).map { Double($0.statistics.bytesAcknowledged - $1) }
         let sum = gained.reduce(0, +)
-        return (gained.map { $0 / sum }, sum / 30 / rate)
+        return (gained.map { $0 / sum }, sum / 25 / rate)
     }
 
-    // Queues of a half, one and four times what the path holds (125 kB).
-    @Test(arguments: [CongestionAlgorithm.bbr, .cubic], [62_500, 125_000, 500_000])
+    private func expectFairness(_ algorithms: [CongestionAlgorithm], queue: Int, _ range: ClosedRange<Double>) throws {
+        var first = 0.0
+        for seed in Self.seeds {
+            let (shares, use) = try compete(algorithms, queue: queue, seed: seed)
+            first += shares[0] / Double(Self.seeds.count)
+            #expect(use > 0.85, "\(algorithms), queue \(queue), seed \(seed): \(use)")
+            // One run may be in the middle of finding its balance.
+            #expect(
+                range.contains(shares[0]) || Self.seeds.count > 1 && shares.allSatisfy { $0 > 0.1 },
+                "\(algorithms), queue \(queue), seed \(seed): \(shares)")
+        }
+        #expect(range.contains(first), "\(algorithms), queue \(queue): \(first)")
+    }
+
+    @Test(arguments: [CongestionAlgorithm.bbr, .cubic], queues)
     func twoOfAKindShare(_ algorithm: CongestionAlgorithm, queue: Int) throws {
-        let (shares, use) = try compete([algorithm, algorithm], queue: queue)
-        #expect(shares.allSatisfy { $0 > 0.4 && $0 < 0.6 }, "\(algorithm), queue \(queue): \(shares)")
-        #expect(use > 0.85, "\(algorithm), queue \(queue): \(use)")
+        try expectFairness([algorithm, algorithm], queue: queue, 0.4...0.6)
     }
 
     /// Neither kind starves the other; which one gets more depends on the queue.
-    @Test(arguments: [62_500, 125_000, 500_000])
-    func differentKindsLive(queue: Int) throws {
-        let (shares, use) = try compete([.bbr, .cubic], queue: queue)
-        #expect(shares.allSatisfy { $0 > 0.05 }, "queue \(queue): \(shares)")
-        #expect(use > 0.85, "queue \(queue): \(use)")
+    @Test(arguments: queues) func differentKindsLive(queue: Int) throws {
+        try expectFairness([.bbr, .cubic], queue: queue, 0.1...0.9)
     }
 }

@@ -9,6 +9,9 @@ import Testing
 /// A seed decides everything. `./test` runs a few dozen; `DWEB_SEEDS=5000` or `DWEB_SEEDS=100...5000` runs others
 /// (`Tests/netlab/simulate`).
 @Suite struct UDXSeedTests {
+    /// Whether more was asked for than fits into every run of the tests.
+    static let isThorough = ProcessInfo.processInfo.environment["DWEB_SEEDS"] != nil
+
     /// The seeds asked for.
     static let seeds: ClosedRange<UInt64> = {
         guard let text = ProcessInfo.processInfo.environment["DWEB_SEEDS"] else { return 1...40 }

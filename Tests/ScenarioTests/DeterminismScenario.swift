@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A simulated run follows from its seed alone.
-@Suite(.timeLimit(.minutes(1))) struct DeterminismScenario {
+@Suite(.timeLimit(.minutes(3))) struct DeterminismScenario {
     private func trace(seed: UInt64) throws -> UInt64 {
         try Stage.simulate(seed: seed) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2), stage.home(3)]) { peers in

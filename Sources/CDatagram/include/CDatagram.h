@@ -63,4 +63,7 @@ int dweb_datagram_can_segment(int socket);
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.
 int dweb_lock_file(int descriptor);
 
+// Lets all threads share this many memory arenas, where the C library has them; elsewhere nothing.
+void dweb_limit_memory_arenas(int count);
+
 #endif

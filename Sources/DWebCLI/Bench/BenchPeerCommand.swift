@@ -36,7 +36,7 @@ struct BenchPeerCommand: AsyncParsableCommand {
             let database = try await store.database(named: "bench")
             var index: UInt64 = 0
             while index < count {
-                let batchCount = min(count - index, UInt64(max(1, (4 << 20) / size)))
+                let batchCount = min(count - index, 1_000, UInt64(max(1, (1 << 20) / size)))
                 let blocks = (0..<batchCount).map {
                     [UInt8](repeating: UInt8(truncatingIfNeeded: index + $0), count: size)
                 }

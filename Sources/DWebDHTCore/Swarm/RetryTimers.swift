@@ -18,7 +18,7 @@ struct BulkTimer: Sendable {
     /// Adds an entry and returns when it will fire.
     mutating func add(_ key: PublicKey, now: MonotonicTime) -> MonotonicTime {
         // Ticks go on while nothing waits, so that their phase does not depend on what is added.
-        if nextTick <= now {
+        if nextTick <= now, pending.isEmpty, next.isEmpty {
             let late = (now - nextTick).wholeNanoseconds / interval.wholeNanoseconds + 1
             nextTick = nextTick + .nanoseconds(late * interval.wholeNanoseconds)
         }

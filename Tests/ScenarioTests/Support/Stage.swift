@@ -176,7 +176,7 @@ extension LinkConditions {
 private actor LoopbackTurns {
     static let shared = LoopbackTurns()
 
-    private var freeCount = 4
+    private var freeCount = 8
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     nonisolated func whileMine(_ body: () async throws -> Void) async throws {
