@@ -14,9 +14,9 @@ public actor DDatabase {
     /// The log behind the session.
     package nonisolated let engine: LogEngine
     /// Keeps the log open as long as the session lives.
-    private nonisolated let hold: LogHold
+    nonisolated let hold: LogHold
     /// The state that a snapshot keeps showing; nil for a session that follows the log.
-    private nonisolated let frozen: Head?
+    nonisolated let frozen: Head?
 
     /// Opens a session over a log.
     package init(engine: LogEngine, frozen: Head? = nil) {
@@ -236,15 +236,15 @@ public actor DDatabase {
     /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers releases the log. Callable more than once.
     public func close() { hold.release() }
 
-    private func checkOpen() throws(DDatabaseError) {
+    func checkOpen() throws(DDatabaseError) {
         guard !hold.isReleased else { throw DDatabaseError(.closed, "This session of the log was closed") }
     }
 
-    private func checkWritable() throws(DDatabaseError) {
+    func checkWritable() throws(DDatabaseError) {
         guard frozen == nil else { throw DDatabaseError(.notWritable, "A snapshot cannot be changed") }
     }
 
-    private func checkFrozen(_ range: Range<UInt64>) throws(DDatabaseError) {
+    func checkFrozen(_ range: Range<UInt64>) throws(DDatabaseError) {
         guard let frozen else { return }
         guard range.upperBound <= frozen.length else {
             throw DDatabaseError(.outOfBounds, "The snapshot has \(frozen.length) blocks")

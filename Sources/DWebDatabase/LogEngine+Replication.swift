@@ -158,6 +158,12 @@ extension LogEngine {
         afterLocalChange()
     }
 
+    /// Announces blocks that turned out to be stored.
+    func replicationDidStore(_ range: Range<UInt64>) {
+        replication.machine.localBlocks(range, stored: true, now: loop.now)
+        afterLocalChange()
+    }
+
     /// Announces a truncation made here.
     func replicationDidTruncate() {
         replication.machine.localTruncated(to: LogHead(fork: tree.fork, length: tree.length), now: loop.now)

@@ -242,15 +242,20 @@ struct UDXMachine: ~Copyable {
     mutating func close(_ reason: UDXCloseReason) {
         guard closeReason == nil else { return }
         closeReason = reason
+        stopSending()
+        receiving.discardWaiting()
+        idleDeadline = .max
+        events.append(.closed(reason))
+    }
+
+    /// Forgets everything that was to be sent.
+    mutating func stopSending() {
         writing.removeAll()
         packets.removeAll()
-        receiving.discardWaiting()
         previousBlocks = []
         timer = .none
         timerDeadline = .max
         paceDeadline = .max
-        idleDeadline = .max
-        events.append(.closed(reason))
     }
 
     mutating func pollEvent() -> UDXEvent? {

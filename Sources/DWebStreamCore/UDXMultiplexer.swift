@@ -347,6 +347,19 @@ extension UDXMachine {
         }
     }
 
+    /// From now on packets only pass through: nothing of the stream's own is outstanding or will be.
+    mutating func startRelaying() {
+        stopSending()
+        remoteAcknowledged = nextSequence
+        highestAcknowledged = nextSequence
+        selectivelyAcknowledgedCount = 0
+        tailLossProbe = nil
+        isTailLossProbeDue = false
+        wantsProbeOfWindow = false
+        isEnding = false
+        phase = .open
+    }
+
     /// A relay keeps its own number at least at what passes, so that it could end the stream.
     mutating func noteRelayed(_ header: UDXHeader, byteCount: Int, _ now: Int64) {
         if let idleNanoseconds { idleDeadline = now &+ idleNanoseconds }
@@ -355,6 +368,7 @@ extension UDXMachine {
         if nextSequence.precedes(header.sequence) {
             nextSequence = header.sequence
             remoteAcknowledged = header.sequence
+            highestAcknowledged = header.sequence
         }
     }
 }

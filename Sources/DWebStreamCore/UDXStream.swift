@@ -81,7 +81,7 @@ package final class UDXStream {
     package func write(_ bytes: [UInt8]) throws(UDXError) -> Bool {
         guard !machine.isClosed else { throw .closed }
         guard machine.destination != nil else { throw .notConnected }
-        guard !machine.isEnding else { throw .ended }
+        guard !machine.isEnding, relayDestination == nil else { throw .ended }
         let hasRoom = machine.write(bytes)
         multiplexer?.noteChange(of: self)
         return hasRoom
@@ -93,6 +93,7 @@ package final class UDXStream {
     package func end() throws(UDXError) {
         guard !machine.isClosed else { throw .closed }
         guard machine.destination != nil else { throw .notConnected }
+        guard relayDestination == nil else { return }
         machine.isEnding = true
         multiplexer?.noteChange(of: self)
     }
@@ -124,6 +125,7 @@ package final class UDXStream {
     }
 
     /// Passes every packet that arrives for this stream on to the remote of `destination`, unread; spec 10 section 11.
+    /// What the stream itself was sending is forgotten, and nothing can be written any more.
     ///
     /// - Throws: ``UDXError/invalidArgument`` if `destination` is closed or a destination was given before.
     package func relay(to destination: UDXStream) throws(UDXError) {
@@ -131,6 +133,7 @@ package final class UDXStream {
             throw .invalidArgument
         }
         relayDestination = destination
+        machine.startRelaying()
         destination.relaySourceIDs.append(localID)
     }
 

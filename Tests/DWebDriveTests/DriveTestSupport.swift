@@ -2,6 +2,7 @@ import DWebBase
 import DWebDatabase
 import DWebDrive
 import DWebPorts
+import DWebPosix
 import DWebSimulation
 import DWebStore
 import DWebTestSupport
@@ -144,4 +145,43 @@ final class TemporaryFolder: Sendable {
         }
         return result
     }
+}
+
+/// Runs a test's body with one empty drive on the system's clock, for what waits for a disk.
+func withSystemDrive<Result: Sendable>(
+    _ body: @escaping @Sendable (DDrive) async throws -> Result
+) async throws -> Result {
+    try await withSystemStores(1) { stores in try await body(try await DDrive.open(in: stores[0])) }
+}
+
+/// As `withReplica`, on the system's clock.
+func withSystemReplica<Result: Sendable>(
+    _ prepare: @escaping @Sendable (DDrive) async throws -> Void,
+    _ body: @escaping @Sendable (_ writer: DDrive, _ reader: DDrive) async throws -> Result
+) async throws -> Result {
+    try await withSystemStores(2) { stores in
+        let writer = try await DDrive.open(in: stores[0])
+        try await prepare(writer)
+        let reader = try await DDrive.open(in: stores[1], key: writer.key)
+        return try await connected(stores[0], stores[1]) { try await body(writer, reader) }
+    }
+}
+
+/// Runs a body with stores in memory on a loop of the system, and closes everything.
+func withSystemStores<Result: Sendable>(
+    _ count: Int, _ body: @escaping @Sendable ([Basestore]) async throws -> Result
+) async throws -> Result {
+    let loop = PosixLoop()
+    var stores: [Basestore] = []
+    for number in 0..<count {
+        var options = BasestoreOptions()
+        options.primaryKey = Bytes32(repeating: UInt8(number + 1))
+        stores.append(
+            try await Basestore.open("store", runtime: .posix(loop: loop, storage: MemoryStorage()), options: options))
+    }
+    let outcome: Swift.Result<Result, any Error>
+    do { outcome = .success(try await body(stores)) } catch { outcome = .failure(error) }
+    for store in stores { await store.close() }
+    await loop.shutdown()
+    return try outcome.get()
 }

@@ -4,12 +4,18 @@ import Synchronization
 /// Stores whose writes fail on demand.
 final class FailingStorage: StorageProvider {
     private let inner = MemoryStorage()
-    private let failing = Mutex(false)
+    private let failing = Mutex<PortError?>(nil)
 
-    /// Whether every write fails from now on.
-    var isFailing: Bool {
+    /// With what every write fails from now on.
+    var failure: PortError? {
         get { failing.withLock { $0 } }
         set { failing.withLock { $0 = newValue } }
+    }
+
+    /// Whether every write fails from now on, as on a full disk.
+    var isFailing: Bool {
+        get { failure != nil }
+        set { failure = newValue ? PortError(.noSpace, "There is no space left") : nil }
     }
 
     func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
@@ -40,7 +46,7 @@ final class FailingStorage: StorageProvider {
 
         func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
             await Task.yield()
-            if owner.isFailing { throw PortError(.noSpace, "There is no space left") }
+            if let failure = owner.failure { throw failure }
             try await inner.apply(batch, durability: durability)
         }
 

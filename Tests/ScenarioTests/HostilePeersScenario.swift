@@ -25,7 +25,8 @@ import Testing
 
     @Test(arguments: Ground.everywhere, Fault.allCases)
     func whatTheySendIsNotKept(ground: Ground, fault: Fault) async throws {
-        try await Stage.run(ground) { stage in
+        // A peer has twenty seconds to prove a history that does not seem to be the log's.
+        try await Stage.run(ground, isIdle: fault.isProof) { stage in
             let writerHome = stage.home(1)
             // The hostile peer knows the log: it can tell nearly the truth.
             try await stage.withStore(writerHome) { store in

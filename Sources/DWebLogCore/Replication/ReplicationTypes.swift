@@ -100,7 +100,7 @@ package enum InFlightPolicy: Sendable, Equatable {
 /// What an owner may choose about a replication.
 package struct ReplicationOptions: Sendable {
     /// How many requests may be unanswered per peer.
-    package var inFlight: InFlightPolicy = .adaptive(start: 64, most: 512, byteCount: 4 << 20)
+    package var inFlight: InFlightPolicy = .adaptive(start: 64, most: 512, byteCount: 3 << 20)
     /// Whether a longer state of the log is fetched as soon as a peer reports it.
     package var upgradesEagerly = true
     /// Whether signed truncations are followed.

@@ -176,6 +176,13 @@ package struct DataKeys: Sendable {
         return try reader.readUInt()
     }
 
+    /// The index in the key of a tree node.
+    package func nodeIndex(ofKey key: [UInt8]) throws(CodecError) -> UInt64 {
+        guard key.starts(with: nodePrefix) else { throw .invalidValue }
+        var reader = OrderedKeyReader(key, startingAt: nodePrefix.count)
+        return try reader.readUInt()
+    }
+
     /// The key of a user-data record.
     package func userData(_ name: String) -> [UInt8] {
         var writer = OrderedKeyWriter(appendingTo: userDataPrefix)

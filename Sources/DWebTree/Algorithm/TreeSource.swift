@@ -28,8 +28,8 @@ extension TreeSource {
         guard version >= 2 else { return nil }
         let block = try block(version - 1)
         do throws(TreeFault) {
-            guard let root = try block.nodes().first else { throw .notAVersion }
-            return root
+            guard try !block.nodes().isEmpty else { throw .notAVersion }
+            return try block.node(at: 0)
         } catch {
             throw .fault(error, block: version - 1)
         }

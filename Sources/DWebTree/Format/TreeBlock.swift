@@ -9,7 +9,7 @@ package final class TreeBlock {
     private let index: Range<Int>
     private let keyRange: Range<Int>
     private let valueState: ValueState
-    private var decoded: [TreeNode]?
+    private var decoded: [TreeNode?]?
 
     private enum ValueState {
         case absent
@@ -84,8 +84,8 @@ package final class TreeBlock {
             key: index.count..<index.count + keyRange.count, value: .elided)
     }
 
-    /// The nodes that the change rewrote.
-    package func nodes() throws(TreeFault) -> [TreeNode] {
+    /// The nodes that the change rewrote; nil for those that cannot be.
+    package func nodes() throws(TreeFault) -> [TreeNode?] {
         if let decoded { return decoded }
         let nodes = try TreeNode.decode(bytes, index, block: sequence)
         decoded = nodes
@@ -95,14 +95,14 @@ package final class TreeBlock {
     /// The node at `offset`.
     package func node(at offset: UInt64) throws(TreeFault) -> TreeNode {
         let nodes = try nodes()
-        guard offset < UInt64(nodes.count) else { throw .invalidStructure }
-        return nodes[Int(offset)]
+        guard offset < UInt64(nodes.count), let node = nodes[Int(offset)] else { throw .invalidStructure }
+        return node
     }
 
     /// Whether the block records a deletion: no value, and no node that names the block itself; spec 50 section 2.4.
     package func isDeletion() throws(TreeFault) -> Bool {
         if hasValue { return false }
-        return !(try nodes()).contains { $0.keys.contains(sequence) }
+        return !(try nodes()).contains { $0?.keys.contains(sequence) ?? false }
     }
 
     /// Orders the key against another, as unsigned bytes with the shorter first.

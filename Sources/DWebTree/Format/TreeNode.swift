@@ -30,26 +30,33 @@ package struct TreeNode: Sendable, Equatable {
 }
 
 extension TreeNode {
-    /// Reads the nodes of an index; spec 50 sections 2.3 and 11.4.
-    static func decode(_ bytes: [UInt8], _ range: Range<Int>, block: UInt64) throws(TreeFault) -> [TreeNode] {
-        var nodes: [TreeNode] = []
+    /// Reads the nodes of an index; spec 50 sections 2.3 and 11.4. Nil stands for a node that cannot be.
+    ///
+    /// Such nodes are an error only for whoever needs them: a batch in which the root shrank leaves the node that became
+    /// the root in an earlier block as well, where nothing refers to it and its pointers lead forward.
+    static func decode(_ bytes: [UInt8], _ range: Range<Int>, block: UInt64) throws(TreeFault) -> [TreeNode?] {
+        var nodes: [TreeNode?] = []
         var reader = ProtobufReader(bytes, range)
         while let (number, content) = try reader.readField() {
             guard number == 1 else { continue }
             guard nodes.count < TreeLimits.nodesPerBlock else { throw .invalidStructure }
-            nodes.append(try TreeNode(bytes, try content.range, block: block))
+            nodes.append(try decodeNode(bytes, try content.range, block: block))
         }
-        for node in nodes {
-            for child in node.children where child.block == block && child.offset >= UInt64(nodes.count) {
-                throw .invalidStructure
+        for index in nodes.indices {
+            let leadsNowhere = nodes[index]?.children.contains {
+                $0.block == block && $0.offset >= UInt64(nodes.count)
             }
+            if leadsNowhere == true { nodes[index] = nil }
         }
         return nodes
     }
 
-    private init(_ bytes: [UInt8], _ range: Range<Int>, block: UInt64) throws(TreeFault) {
+    private static func decodeNode(
+        _ bytes: [UInt8], _ range: Range<Int>, block: UInt64
+    ) throws(TreeFault) -> TreeNode? {
         var keys: [UInt64] = []
         var children: [TreePointer] = []
+        var isPossible = true
         var reader = ProtobufReader(bytes, range)
         while let (number, content) = try reader.readField() {
             switch number {
@@ -58,24 +65,24 @@ extension TreeNode {
                 keys.reserveCapacity(TreeLimits.keyCount)
                 var packed = ProtobufReader(bytes, try content.range)
                 while !packed.isAtEnd {
-                    guard keys.count < TreeLimits.keyCount else { throw .invalidStructure }
                     let key = try packed.readInteger()
-                    guard key > 0, key <= block else { throw .invalidStructure }
+                    if key == 0 || key > block { isPossible = false }
+                    guard keys.count < TreeLimits.keyCount else { return nil }
                     keys.append(key)
                 }
             case 2:
                 children = []
                 var packed = ProtobufReader(bytes, try content.range)
                 while !packed.isAtEnd {
-                    guard children.count <= TreeLimits.keyCount else { throw .invalidStructure }
                     let child = try packed.readInteger()
-                    guard child > 0, child <= block, !packed.isAtEnd else { throw .invalidStructure }
+                    guard children.count <= TreeLimits.keyCount, !packed.isAtEnd else { return nil }
+                    if child == 0 || child > block { isPossible = false }
                     children.append(TreePointer(block: child, offset: try packed.readInteger()))
                 }
             default: continue
             }
         }
-        guard children.isEmpty || (children.count == keys.count + 1 && !keys.isEmpty) else { throw .invalidStructure }
-        self.init(keys: keys, children: children)
+        guard isPossible, children.isEmpty || (children.count == keys.count + 1 && !keys.isEmpty) else { return nil }
+        return TreeNode(keys: keys, children: children)
     }
 }

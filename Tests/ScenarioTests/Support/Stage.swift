@@ -27,27 +27,37 @@ final class Stage: Sendable {
     ///   - ground: Where.
     ///   - conditions: What happens to packets, if they are simulated.
     ///   - timeLimit: The virtual time after which a simulated scenario counts as stuck.
+    ///   - isIdle: Whether the scenario mostly waits, so that it disturbs no other on real sockets.
     static func run(
         _ ground: Ground, nodeCount: Int = 5, conditions: LinkConditions = .everyday,
-        timeLimit: Duration = .seconds(300), _ body: @escaping @Sendable (Stage) async throws -> Void
+        timeLimit: Duration = .seconds(300), isIdle: Bool = false,
+        _ body: @escaping @Sendable (Stage) async throws -> Void
     ) async throws {
         switch ground {
         case .simulated(let seed):
             try simulate(seed: seed, nodeCount: nodeCount, conditions: conditions, timeLimit: timeLimit, body)
         case .loopback:
-            try await LoopbackTurns.shared.whileMine {
-                let loop = PosixLoop()
-                let outcome: Result<Void, any Error>
-                do {
-                    try await withTaskExecutorPreference(loop) { try await live(on: loop, nodeCount, body) }
-                    outcome = .success(())
-                } catch {
-                    outcome = .failure(error)
-                }
-                await loop.shutdown()
-                try outcome.get()
+            if isIdle {
+                try await live(nodeCount, body)
+            } else {
+                try await LoopbackTurns.shared.whileMine { try await live(nodeCount, body) }
             }
         }
+    }
+
+    private static func live(
+        _ nodeCount: Int, _ body: @escaping @Sendable (Stage) async throws -> Void
+    ) async throws {
+        let loop = PosixLoop()
+        let outcome: Result<Void, any Error>
+        do {
+            try await withTaskExecutorPreference(loop) { try await live(on: loop, nodeCount, body) }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        try outcome.get()
     }
 
     /// Runs a scenario in a world of its own, and returns the hash of everything that was sent in it.
