@@ -233,7 +233,8 @@ public actor DDatabase {
         return DDatabase(engine: engine, frozen: head)
     }
 
-    /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers releases the log. Callable more than once.
+    /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers
+    /// releases the log. Callable more than once.
     public func close() { hold.release() }
 
     func checkOpen() throws(DDatabaseError) {

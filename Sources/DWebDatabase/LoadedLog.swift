@@ -11,6 +11,8 @@ struct LoadedLog {
     var signature: [UInt8]?
     var present: AvailabilityMap
     var hints: HintsRecord
+    /// Tree nodes that were lost and computed anew, to be stored again.
+    var lostNodes: [TreeNode] = []
 
     // Pages that are read at once: 4 MiB.
     private static let pageReadLimit = 1_024
@@ -42,16 +44,37 @@ struct LoadedLog {
         let roots = zip(indices, try await read(indices.map { keys.node($0) }, storage)).compactMap { index, bytes in
             bytes.flatMap { StoredNodes.decode($0, index) }
         }
-        guard let tree = MerkleTree(fork: head.fork, length: head.length, roots: roots),
-            head.length == 0 || tree.hash == head.treeHash
-        else { throw damaged(source, "its tree's roots are missing or differ from its head") }
-        loaded.tree = tree
         do throws(PortError) {
-            try await loaded.loadPresence(keys, storage)
+            if let tree = MerkleTree(fork: head.fork, length: head.length, roots: roots),
+                tree.length == 0 || tree.hash == head.treeHash
+            {
+                try await loaded.loadPresence(keys, storage, length: tree.length)
+                loaded.tree = tree
+                return loaded
+            }
+            try await loaded.loadPresence(keys, storage, length: head.length)
+            if let tree = try await loaded.rebuildTree(head, keys, storage) {
+                loaded.tree = tree
+                return loaded
+            }
         } catch {
             throw DDatabaseError(storage: error)
         }
-        return loaded
+        throw damaged(source, "its tree's roots are missing or differ from its head")
+    }
+
+    /// The tree whose roots are lost, from its blocks, if those are all stored and the head vouches for the result.
+    private mutating func rebuildTree(
+        _ head: HeadRecord, _ keys: DataKeys, _ storage: any KeyValueStore
+    ) async throws(PortError) -> MerkleTree? {
+        guard
+            let computed = try await LogAuditor.computeRoots(
+                keys: keys, storage: storage, length: head.length, present: present),
+            let tree = MerkleTree(fork: head.fork, length: head.length, roots: computed.roots),
+            tree.hash == head.treeHash
+        else { return nil }
+        lostNodes = computed.nodes
+        return tree
     }
 
     private static func read(
@@ -74,43 +97,47 @@ struct LoadedLog {
         present = AvailabilityMap()
     }
 
-    private mutating func loadPresence(_ keys: DataKeys, _ storage: any KeyValueStore) async throws(PortError) {
-        let known = min(hints.contiguousLength, tree.length)
+    private mutating func loadPresence(
+        _ keys: DataKeys, _ storage: any KeyValueStore, length: UInt64
+    ) async throws(PortError) {
+        let known = min(hints.contiguousLength, length)
         present.set(0..<known, present: true)
         var page = known / AvailabilityMap.pageBitCount
-        while page <= tree.length / AvailabilityMap.pageBitCount {
+        while page <= length / AvailabilityMap.pageBitCount {
             let span = keys.bitfieldPages(from: page)
             let entries = try await storage.entries(
                 from: span.start, to: span.end, limit: LoadedLog.pageReadLimit, isReversed: false)
             for entry in entries {
                 guard let number = try? keys.page(ofKey: entry.key) else { continue }
                 page = max(page, number)
-                readPage(number, entry.value)
+                readPage(number, entry.value, length: length)
             }
             guard entries.count == LoadedLog.pageReadLimit else { break }
             page += 1
         }
         // The stored hint may be behind, never ahead.
-        hints.contiguousLength = present.firstAbsent(in: known..<max(known, tree.length)) ?? tree.length
+        hints.contiguousLength = present.firstAbsent(in: known..<max(known, length)) ?? length
     }
 
     /// Takes over a page, except for bits at or beyond the length.
-    private mutating func readPage(_ page: UInt64, _ bytes: [UInt8]) {
+    private mutating func readPage(_ page: UInt64, _ bytes: [UInt8], length: UInt64) {
         let first = page &* AvailabilityMap.pageBitCount
-        guard bytes.count == Int(AvailabilityMap.pageBitCount / 8), page < 1 << 38, first < tree.length else { return }
+        guard bytes.count == Int(AvailabilityMap.pageBitCount / 8), page < 1 << 38, first < length else { return }
         bytes.withUnsafeBytes { raw in
             for half in 0..<AvailabilityMap.pageBitCount / 32 {
                 let word = UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: Int(half) * 4, as: UInt32.self))
-                if word != 0 { present.setHalfWord(first / 32 + half, word | bitsBelowKnown(first + half * 32)) }
+                if word != 0 {
+                    present.setHalfWord(first / 32 + half, word | bitsBelowKnown(first + half * 32, length))
+                }
             }
         }
         let end = first + AvailabilityMap.pageBitCount
-        if end > tree.length { present.set(tree.length..<end, present: false) }
+        if end > length { present.set(length..<end, present: false) }
     }
 
     /// The 32 bits from `start` on that the contiguous length already vouches for.
-    private func bitsBelowKnown(_ start: UInt64) -> UInt32 {
-        let known = min(hints.contiguousLength, tree.length)
+    private func bitsBelowKnown(_ start: UInt64, _ length: UInt64) -> UInt32 {
+        let known = min(hints.contiguousLength, length)
         guard known > start else { return 0 }
         return known - start >= 32 ? .max : (1 << UInt32(known - start)) - 1
     }

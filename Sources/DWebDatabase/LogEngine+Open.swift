@@ -1,3 +1,4 @@
+import DWebLogCore
 package import DWebPorts
 
 extension LogEngine {
@@ -8,6 +9,16 @@ extension LogEngine {
         _ source: Source, storage: any KeyValueStore, runtime: DWebRuntime, durability: Durability = .processCrash
     ) async throws(DDatabaseError) -> LogEngine {
         let state = try await LoadedLog.load(source, from: storage)
+        if !state.lostNodes.isEmpty {
+            let keys = DataKeys(dataPointer: source.record.dataPointer)
+            var batch = WriteBatch()
+            for node in state.lostNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+            do throws(PortError) {
+                try await storage.apply(batch, durability: durability)
+            } catch {
+                throw DDatabaseError(storage: error)
+            }
+        }
         return LogEngine(source: source, state: state, storage: storage, runtime: runtime, durability: durability)
     }
 }

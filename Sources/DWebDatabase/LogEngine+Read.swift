@@ -4,7 +4,8 @@ import DWebPorts
 
 extension LogEngine {
     /// The bytes of a block; see ``DDatabase/block(at:_:)``.
-    func block(at index: UInt64, _ options: ReadOptions, for session: SessionID) async throws(DDatabaseError) -> [UInt8] {
+    func block(at index: UInt64, _ options: ReadOptions, for session: SessionID) async throws(DDatabaseError) -> [UInt8]
+    {
         try checkAlive()
         if let block = try await storedBlock(index) { return block }
         switch options.wait {
@@ -152,7 +153,8 @@ extension LogEngine {
             case .failed(let error): throw error
             case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")
             case .deadline(isAsked: true):
-                throw DDatabaseError(.deadlineExceeded, "A peer was asked for block \(index) but did not answer in time")
+                throw DDatabaseError(
+                    .deadlineExceeded, "A peer was asked for block \(index) but did not answer in time")
             case .deadline(isAsked: false), .unavailable: throw unavailable(index)
             }
         }

@@ -22,8 +22,9 @@ package actor LogEngine {
     private nonisolated let life: Mutex<Life>
     private let onIdle: (@Sendable (LogEngine) -> Void)?
 
-    let record: CoreRecord
-    let keys: DataKeys
+    nonisolated let record: CoreRecord
+    /// Where the log's content is stored.
+    package nonisolated let keys: DataKeys
     var auth: AuthRecord
     var manifest: Manifest?
     var signer: KeyPair?
@@ -126,6 +127,8 @@ package actor LogEngine {
 
     /// Uncounts a session and ends its waiting calls; the last one makes the log idle if there is no peer.
     nonisolated func releaseSession(_ session: SessionID) {
+        // A closed log has no waiting calls, and its loop may be gone.
+        guard !isClosed else { return }
         loop.execute { [self] in assumeIsolated { $0.endWaits(of: session) } }
         let isLast = life.withLock { life in
             life.sessionCount -= 1

@@ -131,7 +131,8 @@ extension DDrive {
     ///
     /// Content that several files share through block maps is kept.
     ///
-    /// - Throws: ``DDriveError`` with code `storage`, `closed`, and as ``entry(at:links:_:)`` without waiting for peers.
+    /// - Throws: ``DDriveError`` with code `storage`, `closed`, and as ``entry(at:links:_:)`` without waiting for
+    ///   peers.
     public func clear(_ path: String) async throws(DDriveError) {
         let log: DDatabase
         do throws(DDriveError) {

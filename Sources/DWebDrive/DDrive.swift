@@ -97,6 +97,15 @@ public actor DDrive {
     /// A view that keeps showing the present version.
     public nonisolated func snapshot() -> DDrive { DDrive(engine: engine, files: files.snapshot()) }
 
+    /// A view that keeps showing the newest version; of a drive of which nothing is known yet, once something is.
+    func settled(_ options: ReadOptions) async throws(DDriveError) -> DDrive {
+        do throws(DTreeError) {
+            return DDrive(engine: engine, files: try await files.settledSnapshot(options))
+        } catch {
+            throw DDriveError(error)
+        }
+    }
+
     // MARK: Entries
 
     /// What is at `path`; nil if there is nothing. Folders have no entry of their own.

@@ -53,12 +53,12 @@ extension DDrive {
 
         /// An independent pass over the folder.
         public func makeAsyncIterator() -> AsyncIterator {
-            AsyncIterator(drive: drive.snapshot(), folder: folder, options: options)
+            AsyncIterator(drive: drive, folder: folder, options: options)
         }
 
         /// One pass over the folder.
         public struct AsyncIterator: AsyncIteratorProtocol {
-            private let drive: DDrive
+            private var drive: DDrive
             private let folder: String
             private let options: ReadOptions
             private var range: KeyRange?
@@ -76,6 +76,8 @@ extension DDrive {
                 isolation actor: isolated (any Actor)? = #isolation
             ) async throws(DDriveError) -> Child? {
                 let folder = try DDrive.folderPath(folder)
+                // All steps of a pass see one version.
+                if range == nil { drive = try await drive.settled(options) }
                 var range = self.range ?? folder.range
                 defer { self.range = range }
                 while let found = try await first(in: range) {

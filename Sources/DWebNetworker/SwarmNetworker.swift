@@ -75,7 +75,8 @@ public actor SwarmNetworker {
     /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    /// A networker that does nothing until ``run()``, and uses no socket until the first ``join(_:announce:lookup:flush:)``
+    /// A networker that does nothing until ``run()``, and uses no socket until the first
+    /// ``join(_:announce:lookup:flush:)``
     /// or ``listen()``.
     public init(store: Basestore, configuration: Configuration = .init()) {
         let keyPair = configuration.keyPair ?? store.createKeyPair(SwarmNetworker.identityName, namespace: .zero)
@@ -199,14 +200,16 @@ public actor SwarmNetworker {
 
     /// Joins the network for a log: announces it, looks for peers, or both. Creates sockets on first use.
     ///
-    /// Returns once the announcement and the first lookup are done; peers connect meanwhile and afterwards. Joining again
+    /// Returns once the announcement and the first lookup are done; peers connect meanwhile and afterwards. Joining
+    /// again
     /// changes what is done. ``flushed(_:)`` waits until all peers found were tried.
     ///
     /// - Parameters:
     ///   - discoveryKey: The log's public name.
     ///   - announce: Whether to be found.
     ///   - lookup: Whether to find others.
-    ///   - flush: Whether to go on in the background until every peer found was tried, with event ``Event/flushed(_:)``.
+    ///   - flush: Whether to go on in the background until every peer found was tried, with event
+    /// ``Event/flushed(_:)``.
     /// - Throws: ``SwarmNetworkerError`` with code `bindFailed`, `notRunning`, `closed` or `cancelled`.
     public func join(
         _ discoveryKey: DiscoveryKey, announce: Bool = true, lookup: Bool = true, flush: Bool = true

@@ -12,7 +12,8 @@ public final class MemoryStorage: StorageProvider {
 
     /// Opens the store called `path`, creating it if the options allow.
     ///
-    /// - Throws: ``PortError`` with code `locked` while it is open, `notFound` if it is missing and must not be created.
+    /// - Throws: ``PortError`` with code `locked` while it is open, `notFound` if it is missing and must not be
+    ///   created.
     public func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
         let content: Result<MemoryKeyValueStore.Content, PortError> = stores.withLock { stores in
             if let content = stores[path] {

@@ -4,7 +4,8 @@ import NIOCore
 
 /// Hands on what a socket receives, in batches.
 ///
-/// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by direct
+/// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by
+/// direct
 /// system calls, several datagrams each, into memory that is used again and again. A receive that the kernel merged is
 /// split again.
 final class DatagramReceiver: ChannelInboundHandler {

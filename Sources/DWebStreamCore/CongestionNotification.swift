@@ -3,7 +3,8 @@ import DWebBase
 /// Explicit congestion notification of one stream: an extension that only takes effect if both ends ask for it, carried
 /// in two flag bits that every other implementation ignores; docs/transport.md.
 ///
-/// Each packet says with ``UDXPacketFlags/congestionCapable`` that its sender answers marks. Data that goes to such a peer
+/// Each packet says with ``UDXPacketFlags/congestionCapable`` that its sender answers marks. Data that goes to such a
+/// peer
 /// is sent as capable of being marked. A peer that receives a marked data packet says so in the next packets that it
 /// sends, and the sender slows down, once per round trip.
 struct CongestionNotification {

@@ -1,4 +1,5 @@
-/// Searches the largest packet that reaches the peer, with padded data packets, and notices when a path has shrunk; spec
+/// Searches the largest packet that reaches the peer, with padded data packets, and notices when a path has shrunk;
+/// spec
 /// 10 section 10.1 and RFC 8899. Sizes are those of IP packets, in bytes; times are nanoseconds.
 struct PathMTUSearch {
     enum Phase {

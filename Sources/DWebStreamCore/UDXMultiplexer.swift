@@ -269,7 +269,8 @@ package final class UDXMultiplexer {
 
     // MARK: Output
 
-    /// Builds the packets that may leave now and hands them to `send`, one batch per socket. Batches of a socket that was
+    /// Builds the packets that may leave now and hands them to `send`, one batch per socket. Batches of a socket that
+    /// was
     /// removed come once more, with the last words of its streams.
     package func transmit(
         now: MonotonicTime, budget: Int = 1_024, _ send: (SocketID, DatagramBatch) -> Void

@@ -63,7 +63,8 @@ package final class UDXStream {
         multiplexer?.noteChange(of: self)
     }
 
-    /// Sends everything new to another remote; ``UDXEvent/remoteChanged`` follows once what is outstanding at the former
+    /// Sends everything new to another remote; ``UDXEvent/remoteChanged`` follows once what is outstanding at the
+    /// former
     /// one is acknowledged. Packets sent before still go to the former remote, also when they are sent again.
     ///
     /// - Throws: ``UDXError/notConnected``, ``UDXError/closed`` or ``UDXError/invalidArgument``.

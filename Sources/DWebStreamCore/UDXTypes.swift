@@ -114,7 +114,8 @@ package struct UDXStreamOptions: Sendable {
     /// Closes the stream as timed out once nothing arrived for this long; nil never. With ``keepAliveInterval`` well
     /// below it, only a peer that is gone ends the stream.
     package var idleTimeout: Duration?
-    /// Whether routers may mark packets instead of dropping them; takes effect if the peer asks for it too. An extension;
+    /// Whether routers may mark packets instead of dropping them; takes effect if the peer asks for it too. An
+    /// extension;
     /// docs/transport.md.
     package var isECNEnabled = false
     /// Which packets on the stream's own socket are taken without asking the firewall.

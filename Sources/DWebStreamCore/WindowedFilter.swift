@@ -1,4 +1,5 @@
-/// A running minimum or maximum over a window of time or rounds, after Kathleen Nichols: the best three values in order.
+/// A running minimum or maximum over a window of time or rounds, after Kathleen Nichols: the best three values in
+/// order.
 struct WindowedFilter<Value: Comparable> {
     /// Which extreme is kept.
     enum Extreme {

@@ -10,7 +10,8 @@ struct WriteQueue {
         let start: Int
     }
 
-    /// Below this size a write is copied to the end of the previous chunk, so that many small writes stay cheap to hold.
+    /// Below this size a write is copied to the end of the previous chunk, so that many small writes stay cheap to
+    /// hold.
     private static let mergedWriteByteCount = 1_024
     private static let mergedChunkByteCount = 16_384
 

@@ -3,7 +3,8 @@ import DWebDHTCore
 import DWebPorts
 import DWebStreamCore
 
-// The pump. Everything that happens to a node ends in `settle()`: machines' outputs are carried out until there are none,
+// The pump. Everything that happens to a node ends in `settle()`: machines' outputs are carried out until there are
+// none,
 // packets leave in one batch per socket, and one timer is set for the earliest deadline.
 extension DHTNode {
     private static let lingerTime = Duration.seconds(3)

@@ -5,7 +5,8 @@ import DWebPorts
 import DWebStreamCore
 import DWebWireCore
 
-// Carries out what the policy decides, and tells it what came of it. Both actors live on one loop, so that calls between
+// Carries out what the policy decides, and tells it what came of it. Both actors live on one loop, so that calls
+// between
 // them are plain calls.
 extension DSwarm {
     /// Carries out all outputs and sets the timer. Begins once the node's sockets are bound.

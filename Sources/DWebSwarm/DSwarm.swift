@@ -46,7 +46,8 @@ public struct SwarmConfiguration: Sendable {
 /// }
 /// ```
 ///
-/// ``run()`` does the work and returns after ``close()``. Everything else may be called before, and begins once it runs.
+/// ``run()`` does the work and returns after ``close()``. Everything else may be called before, and begins once it
+/// runs.
 /// The swarm lives on its runtime's loop.
 ///
 /// Map: this file has the life of a swarm and what applications call; `DSwarm+Policy` carries out what ``SwarmPolicy``
@@ -150,7 +151,8 @@ public actor DSwarm {
     /// - Throws: ``DSwarmError`` with code `bindFailed`, `closed` or `cancelled`.
     public func started() async throws(DSwarmError) { try await dht.started() }
 
-    /// Leaves every topic, closes every connection, withdraws what was announced and ends ``run()``; returns once that is
+    /// Leaves every topic, closes every connection, withdraws what was announced and ends ``run()``; returns once that
+    /// is
     /// done. Callable more than once.
     public func close() async {
         switch phase {

@@ -12,7 +12,8 @@ public final class SwarmConnection: DuplexStream {
     public let remotePublicKey: PublicKey
     /// Whether this node dialled.
     public let isInitiator: Bool
-    /// The topics under which the peer had been found when the connection was handed over; empty for a peer that dialled
+    /// The topics under which the peer had been found when the connection was handed over; empty for a peer that
+    /// dialled
     /// and was not found itself.
     public let topics: [Topic]
     /// What the DHT's handshake left: keys and names for the secret stream on top.

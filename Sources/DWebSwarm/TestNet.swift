@@ -1,7 +1,8 @@
 public import DWebBase
 public import DWebPorts
 
-/// A whole DHT in one process, for tests and demonstrations: a number of persistent nodes of which the first is the entry
+/// A whole DHT in one process, for tests and demonstrations: a number of persistent nodes of which the first is the
+/// entry
 /// point of the others.
 public actor TestNet {
     /// The nodes, the entry point first.

@@ -138,6 +138,11 @@ public actor DTree {
         DTree(engine: engine, prefix: prefix, view: view ?? engine.currentView, separator: separator)
     }
 
+    /// A view that keeps showing the newest version; of a tree of which nothing is known yet, once something is.
+    package func settledSnapshot(_ options: ReadOptions) async throws(DTreeError) -> DTree {
+        DTree(engine: engine, prefix: prefix, view: try await engine.prepare(view, options), separator: separator)
+    }
+
     /// A view that keeps showing `version`; 0 and 1 are the empty tree.
     ///
     /// Only lengths at which a change or a batch ended are versions; reading another one fails with `notAVersion` where
@@ -164,7 +169,8 @@ public actor DTree {
         try await get(Array(key.utf8), options)
     }
 
-    /// The change that the block at `sequence` records, whether or not it is still current. Keys come with all prefixes.
+    /// The change that the block at `sequence` records, whether or not it is still current. Keys come with all
+    /// prefixes.
     ///
     /// - Throws: ``DTreeError`` as ``get(_:_:)``; `invalidArgument` for block 0, which is the header.
     public func change(

@@ -45,7 +45,8 @@ struct MuxOutput {
     /// Forgets everything.
     mutating func removeAll() { self = MuxOutput() }
 
-    /// Writes one message of `channel` whose payload `encode` appends; false, and nothing is written, if it is too long.
+    /// Writes one message of `channel` whose payload `encode` appends; false, and nothing is written, if it is too
+    /// long.
     ///
     /// `payloadByteCount` is the expected size of the payload: an inexact one costs a move of the payload.
     mutating func append(

@@ -2,7 +2,8 @@ package import DWebBase
 import DequeModule
 
 // Map: this file has the life of channels as this side drives it, and sending; `ProtocolMux+Receiving.swift` what the
-// peer drives; `MuxInput.swift` the decoding of what arrives and `MuxOutput.swift` the encoding of what leaves; `ProtocolMuxTypes.swift` the values at the border.
+// peer drives; `MuxInput.swift` the decoding of what arrives and `MuxOutput.swift` the encoding of what leaves;
+// `ProtocolMuxTypes.swift` the values at the border.
 
 /// Many channels over one stream of messages (Protomux); spec 30 section B.
 ///

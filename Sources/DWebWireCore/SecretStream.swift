@@ -26,7 +26,8 @@ package final class SecretStream {
 
     /// What a stream can be told to do beside carrying messages.
     package struct Options: Sendable {
-        /// Sends an empty message when nothing else was sent for this long, and swallows received ones; nil for neither.
+        /// Sends an empty message when nothing else was sent for this long, and swallows received ones; nil for
+        /// neither.
         package var keepAliveInterval: Duration?
         /// Fails when nothing arrives for this long; nil for never.
         package var timeout: Duration?

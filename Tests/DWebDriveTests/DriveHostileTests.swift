@@ -51,7 +51,7 @@ import Testing
     @Test func sizesThatDoNotAddUp() throws {
         try withDrive { drive in
             let log = try await drive.contentDatabase()
-            try await log.append([content(1, byteCount: 1_000), content(2, byteCount: 1_000), content(3, byteCount: 10)])
+            try await log.append([content(1, byteCount: 1_000), content(2, byteCount: 1_000), [0, 3, 1, 1, 1, 1, 1, 1, 1, 1]])
             let cases: [(BlobID, Range<UInt64>?)] = [
                 (BlobID(blockOffset: 0, byteOffset: 0, blockLength: 1, byteLength: 999), nil),
                 (BlobID(blockOffset: 0, byteOffset: 0, blockLength: 1, byteLength: 1_001), nil),

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A store in memory that can lose power: what was not synchronised is lost, in part or out of order.
 ///
-/// A write counts as on the medium once a later synchronising write, or itself, was one. Up to then it is in a cache, as
+/// A write counts as on the medium once a later synchronising write, or itself, was one. Up to then it is in a cache,
+/// as
 /// with a real disk. Batches are never torn apart: each is one checksummed record of the write-ahead log.
 final class CrashingStorage: StorageProvider {
     /// What becomes of writes that are not on the medium when power fails.

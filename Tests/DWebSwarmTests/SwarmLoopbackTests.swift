@@ -10,11 +10,11 @@ import Testing
     let topic = Topic(hashing: "a topic on loopback")
 
     private func withNet(
-        port: UInt16, nodeCount: Int = 6, _ body: @escaping @Sendable (DWebRuntime, TestNet) async throws -> Void
+        nodeCount: Int = 6, _ body: @escaping @Sendable (DWebRuntime, TestNet) async throws -> Void
     ) async throws {
         let loop = PosixLoop()
         let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
-        let net = TestNet(runtime: runtime, nodeCount: nodeCount, port: port)
+        let net = TestNet(places: try await TestNet.freePlaces(runtime: runtime, nodeCount: nodeCount))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await net.run() }
             #expect(await net.ready())
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func twoSwarmsMeetAndMoveBytes() async throws {
-        try await withNet(port: 46_110) { runtime, net in
+        try await withNet { runtime, net in
             let (a, b) = (swarm(1, runtime, net), swarm(2, runtime, net))
             try await withSwarms([a, b]) {
                 try await a.join(topic, as: .announce)
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test func threePeersFormAMesh() async throws {
-        try await withNet(port: 46_130) { runtime, net in
+        try await withNet { runtime, net in
             let swarms = (UInt8(1)...3).map { swarm($0, runtime, net) }
             try await withCollectors(swarms) { collectors in
                 for swarm in swarms {
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func recordsAndKeysAreFound() async throws {
-        try await withNet(port: 46_150) { runtime, net in
+        try await withNet { runtime, net in
             let node = DHTNode(runtime: runtime, configuration: .loopback(bootstrap: net.bootstrap))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await node.run() }
@@ -123,7 +123,7 @@ import Testing
     }
 
     @Test func aCancelledRunClosesEverything() async throws {
-        try await withNet(port: 46_170, nodeCount: 2) { runtime, net in
+        try await withNet(nodeCount: 2) { runtime, net in
             let swarm = swarm(1, runtime, net)
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { try? await swarm.run() }

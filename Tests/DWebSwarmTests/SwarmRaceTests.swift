@@ -54,7 +54,8 @@ import Testing
                         try await old.write([UInt8](repeating: 1, count: 200))
                         _ = try await old.read(count: 59)
                         await world.world.loop.sleep(for: .seconds(1))
-                        // The far side answers each connection with 59 bytes; more makes the old one an established one.
+                        // The far side answers each connection with 59 bytes; more makes the old one an established
+                        // one.
                         for connection in await collectors[0].open() {
                             try await connection.write([UInt8](repeating: 2, count: 200))
                         }

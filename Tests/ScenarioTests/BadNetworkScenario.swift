@@ -3,7 +3,7 @@ import DWebSimulation
 import Testing
 
 /// Replication is complete on a network that loses, delays and reorders.
-@Suite(.timeLimit(.minutes(3))) struct BadNetworkScenario {
+@Suite(.scenarioLimit) struct BadNetworkScenario {
     @Test(arguments: Ground.simulations) func everythingArrives(ground: Ground) async throws {
         var conditions = LinkConditions(latency: .milliseconds(30))
         conditions.loss = 0.05

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// Datagrams that are cut off, or nonsense, are dropped without a trace, whoever sends them.
-@Suite(.timeLimit(.minutes(3))) struct BrokenDatagramsScenario {
+@Suite(.scenarioLimit) struct BrokenDatagramsScenario {
     @Test(arguments: Ground.everywhere) func theyDisturbNobody(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

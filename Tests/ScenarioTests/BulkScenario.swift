@@ -3,7 +3,7 @@ import DWebSimulation
 import Testing
 
 /// Logs of some size, in large and in many small blocks.
-@Suite(.timeLimit(.minutes(3))) struct BulkScenario {
+@Suite(.scenarioLimit) struct BulkScenario {
     @Test(arguments: Ground.everywhere, [(40, 50_000), (2_000, 100)])
     func aLogOfSomeSize(ground: Ground, shape: (blockCount: Int, byteCount: Int)) async throws {
         var conditions = LinkConditions.everyday

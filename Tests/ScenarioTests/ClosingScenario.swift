@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A networker can be closed at any moment, any number of times, and always ends.
-@Suite(.timeLimit(.minutes(3))) struct ClosingScenario {
+@Suite(.scenarioLimit) struct ClosingScenario {
     @Test(arguments: Ground.everywhere) func closingTwice(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// One verb joins, changes and leaves; statuses and events tell what came of it.
-@Suite(.timeLimit(.minutes(3))) struct ConfigureScenario {
+@Suite(.scenarioLimit) struct ConfigureScenario {
     @Test(arguments: Ground.everywhere) func joinsChangesAndLeaves(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeer(stage.home(1)) { peer in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A networker is known to its peers by the key pair it was given.
-@Suite(.timeLimit(.minutes(3))) struct CustomKeyPairsScenario {
+@Suite(.scenarioLimit) struct CustomKeyPairsScenario {
     @Test(arguments: Ground.everywhere) func bothEndsSeeTheOthersKey(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             let keyPairs = [KeyPair(seed: Bytes32(repeating: 41)), KeyPair(seed: Bytes32(repeating: 42))]

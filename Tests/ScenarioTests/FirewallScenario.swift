@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A peer that is not admitted gets no connection, whoever dials.
-@Suite(.timeLimit(.minutes(3))) struct FirewallScenario {
+@Suite(.scenarioLimit) struct FirewallScenario {
     @Test(arguments: Ground.everywhere) func aRefusedPeerCannotConnect(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             let refused = KeyPair(seed: Bytes32(repeating: 51))

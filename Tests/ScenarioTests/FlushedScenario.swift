@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// `flushed` is true only once every peer that was found is connected and the logs were offered to it.
-@Suite(.timeLimit(.minutes(3))) struct FlushedScenario {
+@Suite(.scenarioLimit) struct FlushedScenario {
     @Test(arguments: Ground.everywhere) func allHandshakesAreMade(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2), stage.home(3)]) { peers in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// Every peer of a log is a source of it.
-@Suite(.timeLimit(.minutes(3))) struct ForwardingScenario {
+@Suite(.scenarioLimit) struct ForwardingScenario {
     @Test(arguments: Ground.everywhere) func readersServeReaders(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeer(stage.home(2)) { middle in

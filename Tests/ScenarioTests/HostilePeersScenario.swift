@@ -4,7 +4,7 @@ import Testing
 
 /// What a hostile peer sends is neither stored nor answered for long: it is dropped with a typed error, and an honest
 /// peer serves the same log afterwards.
-@Suite(.timeLimit(.minutes(3))) struct HostilePeersScenario {
+@Suite(.scenarioLimit) struct HostilePeersScenario {
     enum Fault: CaseIterable, Sendable {
         /// A tree upgrade whose signature is not the writer's.
         case invalidSignature

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// Leaving a log takes it off the network; the other logs go on over the same connection.
-@Suite(.timeLimit(.minutes(3))) struct LeaveScenario {
+@Suite(.scenarioLimit) struct LeaveScenario {
     @Test(arguments: Ground.everywhere) func aLogThatWasLeftIsNotFoundNorExchanged(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A reader that follows a log gets every block soon after it was written, in order.
-@Suite(.timeLimit(.minutes(3))) struct LiveTailScenario {
+@Suite(.scenarioLimit) struct LiveTailScenario {
     @Test(arguments: Ground.everywhere) func blocksArriveAsTheyAreWritten(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

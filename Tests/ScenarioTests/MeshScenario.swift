@@ -3,7 +3,7 @@ import DWebSimulation
 import Testing
 
 /// Peers that join at any time, over links of any kind, end up with exactly one connection per pair.
-@Suite(.timeLimit(.minutes(3))) struct MeshScenario {
+@Suite(.scenarioLimit) struct MeshScenario {
     @Test(arguments: Ground.simulations) func oneConnectionPerPair(ground: Ground) async throws {
         guard case .simulated(let seed) = ground else { return }
         var random = SimulationRandom(seed: seed, stream: "mesh")

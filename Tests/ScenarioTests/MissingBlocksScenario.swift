@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A read that cannot be answered fails at its deadline and says why.
-@Suite(.timeLimit(.minutes(3))) struct MissingBlocksScenario {
+@Suite(.scenarioLimit) struct MissingBlocksScenario {
     @Test(arguments: Ground.everywhere) func withoutPeers(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeer(stage.home(1)) { reader in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// Mistakes of the caller get a typed error and a sentence, not silence.
-@Suite(.timeLimit(.minutes(3))) struct MisuseScenario {
+@Suite(.scenarioLimit) struct MisuseScenario {
     @Test(arguments: Ground.everywhere) func nobodyRunsTheNetworker(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withStore(stage.home(1)) { store in

@@ -3,7 +3,7 @@ import DWebSimulation
 import Testing
 
 /// A network that fails for a while delays replication, and does not end it.
-@Suite(.timeLimit(.minutes(3))) struct OutageScenario {
+@Suite(.scenarioLimit) struct OutageScenario {
     /// Seconds without any packet, and how long it may take then until the log goes on.
     static let outages: [(outage: Int, recovery: Int)] = [(4, 15), (20, 60), (150, 800)]
 

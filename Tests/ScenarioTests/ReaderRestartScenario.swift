@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A reader that restarts goes on where it was, and downloads nothing twice.
-@Suite(.timeLimit(.minutes(3))) struct ReaderRestartScenario {
+@Suite(.scenarioLimit) struct ReaderRestartScenario {
     @Test(arguments: Ground.everywhere) func nothingIsDownloadedTwice(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeer(stage.home(1)) { writer in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// One connection carries every log that both sides hold, whichever of them led to it.
-@Suite(.timeLimit(.minutes(3))) struct SeveralLogsScenario {
+@Suite(.scenarioLimit) struct SeveralLogsScenario {
     @Test(arguments: Ground.everywhere) func allLogsTravelOverOneConnection(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// One writer serves several readers at a time.
-@Suite(.timeLimit(.minutes(3))) struct SeveralReceiversScenario {
+@Suite(.scenarioLimit) struct SeveralReceiversScenario {
     @Test(arguments: Ground.everywhere) func everyReaderGetsEverything(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             let homes = (UInt8(1)...5).map { stage.home($0) }

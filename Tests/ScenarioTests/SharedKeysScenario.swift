@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// However many topics lead two peers to each other, they hold one connection.
-@Suite(.timeLimit(.minutes(3))) struct SharedKeysScenario {
+@Suite(.scenarioLimit) struct SharedKeysScenario {
     @Test(arguments: Ground.everywhere) func fiftySharedKeysAreOneConnection(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// A log that one peer announces is found and read by another.
-@Suite(.timeLimit(.minutes(3))) struct SimpleReplicationScenario {
+@Suite(.scenarioLimit) struct SimpleReplicationScenario {
     @Test(arguments: Ground.everywhere) func aLogIsFoundAndRead(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.homeOnDisk(1), stage.homeOnDisk(2)]) { peers in

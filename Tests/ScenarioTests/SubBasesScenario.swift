@@ -2,7 +2,7 @@ import DWeb
 import Testing
 
 /// Logs that are opened under namespaces after the connection was made are replicated over it.
-@Suite(.timeLimit(.minutes(3))) struct SubBasesScenario {
+@Suite(.scenarioLimit) struct SubBasesScenario {
     @Test(arguments: Ground.everywhere) func logsOpenedLaterTakePart(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             try await stage.withPeers([stage.home(1), stage.home(2)]) { peers in

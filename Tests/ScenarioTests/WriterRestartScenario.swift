@@ -3,7 +3,7 @@ import DWebSimulation
 import Testing
 
 /// A reader follows a writer that goes away and comes back on the same store.
-@Suite(.timeLimit(.minutes(3))) struct WriterRestartScenario {
+@Suite(.scenarioLimit) struct WriterRestartScenario {
     @Test(arguments: Ground.everywhere) func theReaderReconnectsByItself(ground: Ground) async throws {
         try await Stage.run(ground) { stage in
             let home = stage.homeOnDisk(1)

@@ -111,8 +111,12 @@ actor TransportEnd {
         throw CommandFailure(.network, "Nobody answers at \(address).")
     }
 
-    /// Sends `byteCount` bytes through the stream, ends it and waits until both sides are done with it.
-    func upload(_ byteCount: Int, through id: UInt32, writeByteCount: Int, isVerified: Bool) async -> Outcome? {
+    /// Sends `byteCount` bytes through the stream, or as many as go in `duration`, ends it and waits until both sides
+    /// are
+    /// done with it.
+    func upload(
+        _ byteCount: Int, in duration: Duration? = nil, through id: UInt32, writeByteCount: Int, isVerified: Bool
+    ) async -> Outcome? {
         guard let flow = flows[id] else { return nil }
         let start = loop.now
         let cpu = TransportFigures.cpuSeconds
@@ -121,6 +125,9 @@ actor TransportEnd {
         flow.writeByteCount = writeByteCount
         flow.endsAfterwards = true
         if isVerified { flow.sendPattern = TransportPattern() }
+        if let duration {
+            _ = loop.schedule(at: start + duration) { [weak self] in self?.assumeIsolated { $0.finish(id) } }
+        }
         let reason = await withCheckedContinuation { continuation in
             flow.waiter = continuation
             turn()
@@ -130,6 +137,13 @@ actor TransportEnd {
             allocations: allocations.flatMap { before in TransportFigures.allocations.map { $0 - before } },
             statistics: flow.stream.statistics,
             report: try? JSONDecoder().decode(TransportReport.self, from: Data(flow.answer)))
+    }
+
+    private func finish(_ id: UInt32) {
+        guard let flow = flows[id] else { return }
+        flow.unwritten = 0
+        try? flow.stream.end()
+        turn()
     }
 
     /// Gives a stream up.

@@ -22,22 +22,28 @@ struct TransportListenCommand: AsyncParsableCommand {
             throw ValidationError("'\(at)' is no address of the form host:port.")
         }
         let console = output.console
-        try await untilInterrupted {
-            let loop = PosixLoop()
-            let end = TransportEnd(loop: loop)
-            let outcome: Result<Void, any Error>
-            do {
-                let udx = try await end.bind(address)
-                var tcp = udx
-                if udx.family == .ipv4 { tcp.port = try TransportTCP.listen(at: udx) }
-                console.emit(Ready(udx: udx.description, tcp: tcp.description), text: udx.description)
-                while true { try await Task.sleep(for: .seconds(3_600)) }
-            } catch {
-                outcome = .failure(error)
-            }
-            await end.close()
-            await loop.shutdown()
-            try outcome.get()
+        do {
+            try await untilInterrupted { try await TransportListenCommand.listen(at: address, console) }
+        } catch let failure as CommandFailure where failure.status == .interrupted {
+            // A measurement ends by stopping this process.
         }
+    }
+
+    private static func listen(at address: SocketAddress, _ console: Console) async throws {
+        let loop = PosixLoop()
+        let end = TransportEnd(loop: loop)
+        let outcome: Result<Void, any Error>
+        do {
+            let udx = try await end.bind(address)
+            var tcp = udx
+            if udx.family == .ipv4 { tcp.port = try TransportTCP.listen(at: udx) }
+            console.emit(Ready(udx: udx.description, tcp: tcp.description), text: udx.description)
+            while true { try await Task.sleep(for: .seconds(3_600)) }
+        } catch {
+            outcome = .failure(error)
+        }
+        await end.close()
+        await loop.shutdown()
+        try outcome.get()
     }
 }

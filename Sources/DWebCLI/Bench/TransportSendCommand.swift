@@ -27,6 +27,8 @@ struct TransportSendCommand: AsyncParsableCommand {
         let roundTripMilliseconds: Double
         let minimumRoundTripMilliseconds: Double
         let pathMTU: Int
+        let pathMTUFallbacks: Int
+        let congestionMarks: Int
         let senderCPUSeconds: Double
         let receiverCPUSeconds: Double?
     }
@@ -39,6 +41,12 @@ struct TransportSendCommand: AsyncParsableCommand {
 
     @Option(help: "Megabytes to send.")
     var megabytes = 100.0
+
+    @Option(help: "Send for so many seconds, whatever that makes.")
+    var seconds: Double?
+
+    @Option(help: "What either end holds unread at most, in KiB.")
+    var window = 4_096
 
     @Option(help: "Bytes per write.")
     var write = 65_536
@@ -64,6 +72,7 @@ struct TransportSendCommand: AsyncParsableCommand {
         guard (1...TransportPattern.chunkLimit).contains(write) else {
             throw ValidationError("--write takes 1 to \(TransportPattern.chunkLimit).")
         }
+        guard (64...65_535).contains(window) else { throw ValidationError("--window takes 64 to 65535.") }
         guard (1...1_000).contains(streams) else { throw ValidationError("--streams takes 1 to 1000.") }
     }
 
@@ -96,18 +105,20 @@ struct TransportSendCommand: AsyncParsableCommand {
     }
 
     private func send(from end: TransportEnd, to target: SocketAddress, _ console: Console) async throws {
-        let (algorithm, isVerified, isECNEnabled, linkMTU) = (congestion, verify, ecn, linkMTU)
+        let (algorithm, isVerified, isECNEnabled, linkMTU, window) = (congestion, verify, ecn, linkMTU, window)
         let stream = try await end.open(to: target) { invitation in
             invitation.algorithm = algorithm == .bbr ? .bbr : .cubic
             invitation.isVerified = isVerified
             invitation.isECNEnabled = isECNEnabled
             invitation.linkMTU = linkMTU
+            invitation.windowKibibyteCount = window
         }
-        let byteCount = Int(megabytes * 1e6)
-        guard
-            let outcome = await end.upload(byteCount, through: stream, writeByteCount: write, isVerified: isVerified)
-        else { return }
+        let outcome = await end.upload(
+            seconds == nil ? Int(megabytes * 1e6) : .max / 2, in: seconds.map { .seconds($0) }, through: stream,
+            writeByteCount: write, isVerified: isVerified)
+        guard let outcome else { return }
         let statistics = outcome.statistics
+        let byteCount = statistics.bytesAcknowledged
         let rate = Double(byteCount) * 8 / outcome.seconds / 1e6
         let figures = Figures(
             algorithm: algorithm.rawValue, reason: "\(outcome.reason)", byteCount: byteCount, seconds: outcome.seconds,
@@ -116,7 +127,8 @@ struct TransportSendCommand: AsyncParsableCommand {
             tailLossProbes: statistics.tailLossProbes,
             roundTripMilliseconds: (statistics.roundTripTime ?? .zero).seconds * 1e3,
             minimumRoundTripMilliseconds: (statistics.minimumRoundTripTime ?? .zero).seconds * 1e3,
-            pathMTU: statistics.pathMTU, senderCPUSeconds: outcome.cpuSeconds,
+            pathMTU: statistics.pathMTU, pathMTUFallbacks: statistics.pathMTUFallbacks,
+            congestionMarks: statistics.congestionMarks, senderCPUSeconds: outcome.cpuSeconds,
             receiverCPUSeconds: outcome.report?.cpuSeconds)
         console.emit(
             figures,
@@ -124,7 +136,8 @@ struct TransportSendCommand: AsyncParsableCommand {
                 format: "%@: %.1f Mbit/s, %.2f s, %d of %d packets sent again, %d timeouts, MTU %d",
                 algorithm.rawValue, rate, outcome.seconds, statistics.retransmissions, statistics.packetsSent,
                 statistics.retransmissionTimeouts, statistics.pathMTU))
-        guard outcome.reason == .finished, outcome.report?.byteCount == byteCount, outcome.report?.isIntact != false
+        guard outcome.reason == .finished, (seconds != nil || byteCount == Int(megabytes * 1e6)),
+            outcome.report?.byteCount == byteCount, outcome.report?.isIntact != false
         else { throw CommandFailure(.failure, "The transfer failed: \(outcome.reason).") }
     }
 }

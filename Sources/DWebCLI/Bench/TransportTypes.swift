@@ -22,6 +22,8 @@ struct TransportInvitation: Equatable {
     var isVerified = false
     var isECNEnabled = false
     var linkMTU = 1_500
+    /// What either end is willing to hold unread, in kibibytes.
+    var windowKibibyteCount = 4_096
 
     init(streamID: UInt32) { self.streamID = streamID & ~Self.listenerBit }
 
@@ -31,7 +33,7 @@ struct TransportInvitation: Equatable {
     /// Reads a datagram; nil if it is something else.
     init?(_ bytes: ArraySlice<UInt8>) {
         let fields = Array(bytes.dropFirst(Self.signature.count))
-        guard bytes.starts(with: Self.signature), fields.count == 10, let mode = Mode(rawValue: fields[4]) else {
+        guard bytes.starts(with: Self.signature), fields.count == 12, let mode = Mode(rawValue: fields[4]) else {
             return nil
         }
         self.init(streamID: fields[..<4].reversed().reduce(0) { $0 << 8 | UInt32($1) })
@@ -40,6 +42,7 @@ struct TransportInvitation: Equatable {
         isVerified = fields[6] != 0
         isECNEnabled = fields[7] != 0
         linkMTU = Int(fields[8]) | Int(fields[9]) << 8
+        windowKibibyteCount = Int(fields[10]) | Int(fields[11]) << 8
     }
 
     /// The datagram.
@@ -49,6 +52,7 @@ struct TransportInvitation: Equatable {
             + [
                 mode.rawValue, algorithm == .bbr ? 0 : 1, isVerified ? 1 : 0, isECNEnabled ? 1 : 0,
                 UInt8(truncatingIfNeeded: linkMTU), UInt8(truncatingIfNeeded: linkMTU >> 8),
+                UInt8(truncatingIfNeeded: windowKibibyteCount), UInt8(truncatingIfNeeded: windowKibibyteCount >> 8),
             ]
     }
 
@@ -57,6 +61,8 @@ struct TransportInvitation: Equatable {
         var options = UDXStreamOptions()
         options.congestion = algorithm
         options.linkMTU = linkMTU
+        options.isECNEnabled = isECNEnabled
+        options.receiveWindowByteCount = windowKibibyteCount * 1_024
         options.phaseSeed = streamID &* 2_654_435_761
         return options
     }

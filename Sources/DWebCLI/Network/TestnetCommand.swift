@@ -40,7 +40,7 @@ struct TestnetCommand: AsyncParsableCommand {
         let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
         let outcome: Result<Void, any Error>
         do {
-            let places = try await freeAddresses(runtime).map { (runtime: runtime, address: $0) }
+            let places = try await places(runtime)
             let testnet = TestNet(places: places)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await testnet.run() }
@@ -61,17 +61,10 @@ struct TestnetCommand: AsyncParsableCommand {
         try outcome.get()
     }
 
-    /// The addresses of the nodes: the ports asked for, or as many free ones.
-    private func freeAddresses(_ runtime: DWebRuntime) async throws -> [SocketAddress] {
+    /// Where the nodes live: on the ports asked for, or on as many free ones.
+    private func places(_ runtime: DWebRuntime) async throws -> [(runtime: DWebRuntime, address: SocketAddress)] {
+        guard port != 0 else { return try await TestNet.freePlaces(runtime: runtime, nodeCount: nodes) }
         let host = SocketAddress(ipv4: 127, 0, 0, 1, port: 0)
-        guard port == 0 else { return (0..<nodes).map { host.with(port: port + UInt16($0)) } }
-        // All are held at once, so that no port is given twice, and released for the nodes to take.
-        var sockets: [any DatagramSocket] = []
-        for _ in 0..<nodes {
-            sockets.append(try await runtime.network.bind(DatagramSocketOptions(address: host)) { _ in })
-        }
-        let addresses = sockets.map(\.localAddress)
-        for socket in sockets { socket.close() }
-        return addresses
+        return (0..<nodes).map { (runtime: runtime, address: host.with(port: port + UInt16($0))) }
     }
 }

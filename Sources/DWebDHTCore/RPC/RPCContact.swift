@@ -5,7 +5,8 @@ import DWebCrypto
 package struct RPCContact: Hashable, Sendable {
     /// Where it is reached; IPv4.
     package var address: SocketAddress
-    /// Its id, always the hash of ``address``; nil for a node that did not send one (ephemeral, or not its server socket).
+    /// Its id, always the hash of ``address``; nil for a node that did not send one (ephemeral, or not its server
+    /// socket).
     package var id: Bytes32?
 
     /// A node at `address`, with `id` if that is known to be right.

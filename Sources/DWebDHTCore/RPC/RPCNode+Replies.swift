@@ -35,7 +35,8 @@ extension RPCNode {
         reply(to: request, error: .unknownCommand, includesToken: false)
     }
 
-    /// Passes a request on: the same command, target and transaction with another value, and no token; sent once and not
+    /// Passes a request on: the same command, target and transaction with another value, and no token; sent once and
+    /// not
     /// tracked. Spec 20 section 9.
     package func relay(
         _ request: IncomingRequest, value: [UInt8]?, to destination: SocketAddress, socket: SocketID? = nil

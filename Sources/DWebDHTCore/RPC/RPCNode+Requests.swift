@@ -103,7 +103,8 @@ extension RPCNode {
             to: RPCContact(address: address), options: options, now: now)
     }
 
-    /// Asks `address` to answer after `delayMilliseconds`, at most 10000; each attempt waits one second longer than that.
+    /// Asks `address` to answer after `delayMilliseconds`, at most 10000; each attempt waits one second longer than
+    /// that.
     @discardableResult
     package func delayedPing(
         _ address: SocketAddress, delayMilliseconds: UInt32, options: RPCRequestOptions = RPCRequestOptions(),

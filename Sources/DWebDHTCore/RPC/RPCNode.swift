@@ -137,7 +137,8 @@ package final class RPCNode {
 
     // MARK: Life
 
-    /// Begins: the driver has bound both sockets, the server socket to `serverPort`. Does nothing after ``close(now:)``.
+    /// Begins: the driver has bound both sockets, the server socket to `serverPort`. Does nothing after
+    /// ``close(now:)``.
     package func start(serverPort: UInt16, now: MonotonicTime) {
         guard phase != .closed else { return }
         precondition(phase == .idle, "a node is started once")

@@ -1,7 +1,8 @@
 package import DWebBase
 package import DWebCrypto
 
-/// Issues and checks round-trip tokens, which prove that a requester receives at the host it claims; spec 20 section 2.5.
+/// Issues and checks round-trip tokens, which prove that a requester receives at the host it claims; spec 20 section
+/// 2.5.
 package struct TokenIssuer: Sendable {
     private var older: [UInt8]
     private var newer: [UInt8]

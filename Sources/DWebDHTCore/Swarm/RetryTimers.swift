@@ -1,7 +1,8 @@
 import DWebBase
 import DWebCrypto
 
-/// A timer that fires whole groups: what is added fires on the second tick after, between 0.66 and 1.32 times its delay.
+/// A timer that fires whole groups: what is added fires on the second tick after, between 0.66 and 1.32 times its
+/// delay.
 struct BulkTimer: Sendable {
     private let interval: Duration
     private var nextTick: MonotonicTime

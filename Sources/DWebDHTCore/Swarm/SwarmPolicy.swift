@@ -7,7 +7,8 @@ import OrderedCollections
 /// spec 30 section G.
 ///
 /// Map: topics and their queries are in `SwarmPolicy+Topics`, peers and connections in `SwarmPolicy+Connections`, waits
-/// in `SwarmPolicy+Flush`, and what people see in `SwarmPolicy+Diagnostics`. After each call, drain ``pollOutput()`` and
+/// in `SwarmPolicy+Flush`, and what people see in `SwarmPolicy+Diagnostics`. After each call, drain ``pollOutput()``
+/// and
 /// set a timer for ``nextDeadline``.
 package struct SwarmPolicy: Sendable {
     /// One connection, from the attempt or the arrival to its close. At most one per remote key is in ``byKey``.

@@ -57,6 +57,14 @@ struct BlobReader: Sendable {
         if part.lowerBound > 0, !part.isEmpty {
             let position: BytePosition
             do throws(DDatabaseError) {
+                if log.length < blob.blocks.upperBound {
+                    // Nothing can be located in a log of unknown length. The block that files of the usual block size
+                    // have at this place is needed in any case, and brings the length along.
+                    let even = UInt64(DriveLimits.contentBlockByteCount)
+                    let isEven = blob.blockLength == (blob.byteLength - 1) / even + 1
+                    let likely = part.lowerBound / (isEven ? even : max(1, blob.byteLength / blob.blockLength))
+                    _ = try await log.block(at: blob.blockOffset + min(likely, blob.blockLength - 1), options)
+                }
                 position = try await log.seek(toByte: blob.byteOffset + part.lowerBound, options)
             } catch {
                 throw error.code == .outOfBounds ? DDriveError(fault: .impossibleBlob, in: path) : DDriveError(error)

@@ -1,4 +1,5 @@
-/// Which paths to leave out, by the rules of gitignore files: the last pattern that matches decides, `!` takes back, and
+/// Which paths to leave out, by the rules of gitignore files: the last pattern that matches decides, `!` takes back,
+/// and
 /// what lies below a folder that is left out cannot be taken back.
 public struct IgnoreRules: Sendable, Hashable {
     private var patterns: [Pattern] = []
@@ -93,7 +94,6 @@ public struct IgnoreRules: Sendable, Hashable {
 
         init?(_ line: Substring, base: [[Unicode.Scalar]]) {
             var text = Array(line.unicodeScalars)
-            if text.last == "\r" { text.removeLast() }
             while text.last == " ", text.dropLast().last != "\\" { text.removeLast() }
             guard let first = text.first, first != "#" else { return nil }
             isNegated = first == "!"

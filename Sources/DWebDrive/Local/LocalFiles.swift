@@ -46,7 +46,8 @@ final class LocalFileReader: Sendable {
     }
 }
 
-/// A local file that is being written: it appears at its path, complete, with ``commit()``, and leaves no trace if it is
+/// A local file that is being written: it appears at its path, complete, with ``commit()``, and leaves no trace if it
+/// is
 /// let go before. All calls wait for the disk.
 final class LocalFileWriter: Sendable {
     private let path: DrivePath

@@ -108,7 +108,7 @@ final class LocalFolder: Sendable {
             }
         } catch {
             // A parent that is missing, a file or a link means that there is nothing at the path itself.
-            if [ENOENT, ENOTDIR, ELOOP].contains(error.number) { return nil }
+            if [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG].contains(error.number) { return nil }
             throw error
         }
     }

@@ -10,6 +10,8 @@ import Synchronization
 extension DriveTransfer {
     /// What an export works with.
     private struct Export: Sendable {
+        /// The version that is exported.
+        let drive: DDrive
         let folder: LocalFolder
         let prefix: DrivePath
         let options: MirrorOptions
@@ -31,19 +33,21 @@ extension DriveTransfer {
             guard isDryRun else { throw error }
             folder = nil
         }
-        try await countDrive(prefix, options, read)
+        let drive = try await drive.settled(read)
+        try await countDrive(drive, prefix, options, read)
         enter(.transferring)
         guard let folder else {
-            try await reportAll(prefix, options, read)
+            try await reportAll(drive, prefix, options, read)
             return
         }
-        let export = Export(folder: folder, prefix: prefix, options: options, worker: worker, read: read)
+        let export = Export(
+            drive: drive, folder: folder, prefix: prefix, options: options, worker: worker, read: read)
         if options.prunes { try await pruneFolder(export) }
         try await exportFiles(export)
     }
 
     private func countDrive(
-        _ prefix: DrivePath, _ options: MirrorOptions, _ read: ReadOptions
+        _ drive: DDrive, _ prefix: DrivePath, _ options: MirrorOptions, _ read: ReadOptions
     ) async throws(DDriveError) {
         var (files, bytes) = (0, UInt64(0))
         var iterator = drive.entries(in: prefix.text, read).makeAsyncIterator()
@@ -61,7 +65,7 @@ extension DriveTransfer {
 
     /// A dry run against a folder that does not exist: everything is new.
     private func reportAll(
-        _ prefix: DrivePath, _ options: MirrorOptions, _ read: ReadOptions
+        _ drive: DDrive, _ prefix: DrivePath, _ options: MirrorOptions, _ read: ReadOptions
     ) async throws(DDriveError) {
         var iterator = drive.entries(in: prefix.text, read).makeAsyncIterator()
         while let entry = try await iterator.next() {
@@ -75,7 +79,7 @@ extension DriveTransfer {
     }
 
     private func pruneFolder(_ export: Export) async throws(DDriveError) {
-        let (folder, options) = (export.folder, export.options)
+        let (drive, folder, options) = (export.drive, export.folder, export.options)
         let walk = FolderWalk(folder, rules: options.ignore, ignoreFileNames: [])
         // Listed before anything is removed: removing changes what a walk sees.
         var doomed: [(path: DrivePath, target: String, byteCount: UInt64)] = []
@@ -105,7 +109,7 @@ extension DriveTransfer {
         let loop = loop
         let options = export.options
         let problems = Problems()
-        var iterator = drive.entries(in: export.prefix.text, export.read) { problems.note($0) }.makeAsyncIterator()
+        var iterator = export.drive.entries(in: export.prefix.text, export.read) { problems.note($0) }.makeAsyncIterator()
         var failure: DDriveError?
         // Links come last, so that no file ever has to be written below a name that is a link by then.
         var links: [(entry: DDrive.Entry, path: DrivePath)] = []
@@ -204,7 +208,7 @@ extension DriveTransfer {
     }
 
     private func exportFile(_ entry: DDrive.Entry, _ path: DrivePath, _ export: Export) async throws(DDriveError) {
-        let (folder, options, worker) = (export.folder, export.options, export.worker)
+        let (drive, folder, options, worker) = (export.drive, export.folder, export.options, export.worker)
         guard let blob = entry.blob else { return }
         let item = try await worker.run { () throws(LocalFault) in try folder.item(at: path) }
         let byteCount = try await drive.byteCount(of: entry, export.read)
@@ -240,7 +244,7 @@ extension DriveTransfer {
     private func write(
         _ entry: DDrive.Entry, _ blob: BlobID, _ path: DrivePath, isNew: Bool, _ export: Export
     ) async throws(DDriveError) {
-        let (folder, worker) = (export.folder, export.worker)
+        let (drive, folder, worker) = (export.drive, export.folder, export.worker)
         let log = try await drive.engine.content(export.read)
         var reader = try await BlobReader(blob, range: nil, path: entry.path, log: log, export.read)
         let isExecutable = entry.isExecutable

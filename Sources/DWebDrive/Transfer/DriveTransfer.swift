@@ -42,7 +42,8 @@ public actor DriveTransfer {
     /// Does the work, and returns what was done.
     ///
     /// - Throws: ``DDriveError`` with code `noPeers` or `notAvailable` after the stall timeout without progress,
-    ///   `localFile`, `notWritable`, `invalidArgument` when run twice, `cancelled`, and as ``DDrive/entry(at:links:_:)``.
+    ///   `localFile`, `notWritable`, `invalidArgument` when run twice, `cancelled`, and as
+    /// ``DDrive/entry(at:links:_:)``.
     @discardableResult
     public func run() async throws(DDriveError) -> TransferSummary {
         guard !isStarted else { throw DDriveError(.invalidArgument, "A transfer runs once") }
@@ -221,7 +222,8 @@ public actor DriveTransfer {
 }
 
 extension DDrive {
-    /// Downloads the content of the file at `path`, or of everything below a folder. What is here already costs nothing.
+    /// Downloads the content of the file at `path`, or of everything below a folder. What is here already costs
+    /// nothing.
     ///
     /// - Parameters:
     ///   - path: A file or a folder.
@@ -248,6 +250,6 @@ extension DDrive {
     public nonisolated func mirror(
         toFolder folder: String, _ options: MirrorOptions = MirrorOptions()
     ) -> DriveTransfer {
-        DriveTransfer(drive: isCheckout ? self : snapshot(), work: .exports(folder: folder, options))
+        DriveTransfer(drive: self, work: .exports(folder: folder, options))
     }
 }

@@ -116,7 +116,8 @@ package struct ReplicationOptions: Sendable {
     package init() {}
 }
 
-/// What the owner finds when it checks a data message; the answer to ``ReplicationOutput/verify(_:from:data:purpose:)``.
+/// What the owner finds when it checks a data message; the answer to
+/// ``ReplicationOutput/verify(_:from:data:purpose:)``.
 package enum VerificationOutcome: Sendable {
     /// The proof held and everything in it is stored. The head is the log's own after that.
     case applied(LogHead, knowsManifest: Bool, offersManifest: Bool)

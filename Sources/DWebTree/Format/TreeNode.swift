@@ -32,7 +32,8 @@ package struct TreeNode: Sendable, Equatable {
 extension TreeNode {
     /// Reads the nodes of an index; spec 50 sections 2.3 and 11.4. Nil stands for a node that cannot be.
     ///
-    /// Such nodes are an error only for whoever needs them: a batch in which the root shrank leaves the node that became
+    /// Such nodes are an error only for whoever needs them: a batch in which the root shrank leaves the node that
+    /// became
     /// the root in an earlier block as well, where nothing refers to it and its pointers lead forward.
     static func decode(_ bytes: [UInt8], _ range: Range<Int>, block: UInt64) throws(TreeFault) -> [TreeNode?] {
         var nodes: [TreeNode?] = []

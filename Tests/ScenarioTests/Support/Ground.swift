@@ -11,7 +11,8 @@ enum Ground: Sendable, CustomTestStringConvertible {
     /// One simulation that never changes, one that is new in every run, and real sockets.
     static let everywhere: [Ground] = isSearching ? simulations : simulations + [.loopback]
 
-    /// One simulation that never changes and one that is new in every run; with `DWEB_SCENARIO_COUNT`, that many new ones.
+    /// One simulation that never changes and one that is new in every run; with `DWEB_SCENARIO_COUNT`, that many new
+    /// ones.
     static let simulations: [Ground] =
         isSearching
         ? (0..<(number("DWEB_SCENARIO_COUNT") ?? 1)).map { _ in .simulated(seed: UInt64.random(in: 0...UInt64.max)) }
@@ -21,7 +22,7 @@ enum Ground: Sendable, CustomTestStringConvertible {
     private static let freshSeed = number("DWEB_SCENARIO_SEED") ?? UInt64.random(in: 0...UInt64.max)
 
     /// Whether seeds that fail are searched for, which real sockets would only slow down.
-    private static var isSearching: Bool { number("DWEB_SCENARIO_COUNT") != nil }
+    static var isSearching: Bool { number("DWEB_SCENARIO_COUNT") != nil }
 
     private static func number(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
@@ -38,4 +39,9 @@ enum Ground: Sendable, CustomTestStringConvertible {
     var isSimulated: Bool {
         if case .simulated = self { true } else { false }
     }
+}
+
+extension Trait where Self == TimeLimitTrait {
+    /// How long a scenario may take, waiting for its turn included.
+    static var scenarioLimit: Self { .timeLimit(.minutes(Ground.isSearching ? 60 : 3)) }
 }

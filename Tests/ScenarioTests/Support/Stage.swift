@@ -13,6 +13,7 @@ final class Stage: Sendable {
     /// The simulated world; nil on real sockets.
     let world: SimulatedWorld?
     let net: TestNet
+    private let hasBegun = Mutex(false)
 
     private init(_ ground: Ground, loop: any RuntimeLoop, world: SimulatedWorld?, net: TestNet) {
         self.ground = ground
@@ -83,13 +84,21 @@ final class Stage: Sendable {
         on loop: PosixLoop, _ nodeCount: Int, _ body: @escaping @Sendable (Stage) async throws -> Void
     ) async throws {
         let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
-        var places: [(runtime: DWebRuntime, address: SocketAddress)] = []
-        while places.count < nodeCount { places.append((runtime, try await freeAddress(runtime))) }
-        try await Stage(.loopback, loop: loop, world: nil, net: TestNet(places: places)).run(body)
+        for remainingTries in (0..<5).reversed() {
+            var places: [(runtime: DWebRuntime, address: SocketAddress)] = []
+            while places.count < nodeCount { places.append((runtime, try await freeAddress(runtime))) }
+            let stage = Stage(.loopback, loop: loop, world: nil, net: TestNet(places: places))
+            do {
+                return try await stage.run(body)
+            } catch let error as DSwarmError where error.code == .bindFailed && remainingTries > 0 {
+                // Another program was quicker to take a port: nothing has happened yet.
+                guard !stage.hasBegun.withLock({ $0 }) else { throw error }
+            }
+        }
     }
 
     // Below the ports that the system gives out by itself, so that no other socket takes one in between.
-    private static let nextPort = Mutex(UInt16(20_000 + ProcessInfo.processInfo.processIdentifier % 9_000))
+    private static let nextPort = Mutex(UInt16.random(in: 20_000..<30_000))
 
     /// A loopback address that nobody uses.
     static func freeAddress(_ runtime: DWebRuntime) async throws -> SocketAddress {
@@ -112,8 +121,10 @@ final class Stage: Sendable {
             group.addTask { [net] in try await net.run() }
             let outcome: Result<Void, any Error>
             do {
-                guard await net.ready() else { throw ScenarioFailure("the network did not start") }
-                try await body(self)
+                if await net.ready() {
+                    hasBegun.withLock { $0 = true }
+                    try await body(self)
+                }
                 outcome = .success(())
             } catch {
                 outcome = .failure(error)
@@ -121,6 +132,7 @@ final class Stage: Sendable {
             await net.close()
             try await group.waitForAll()
             try outcome.get()
+            guard hasBegun.withLock({ $0 }) else { throw ScenarioFailure("the network did not start") }
         }
     }
 

@@ -1,0 +1,165 @@
+#if os(Linux)
+    import DWebBase
+    import DWebDatabase
+    import DWebPorts
+    import DWebPosix
+    import DWebRocks
+    import DWebSimulation
+    import DWebStore
+    import Foundation
+    import Testing
+
+    /// Processes that are killed while they write, on a real disk. `Tests/crashlab` runs many rounds.
+    @Suite(.serialized) struct CrashLabTests {
+        private static let environment = ProcessInfo.processInfo.environment
+        private static let directoryName = "DWEB_CRASHLAB_DIRECTORY"
+        private static let roundName = "DWEB_CRASHLAB_ROUND"
+        private static let roundCountName = "DWEB_CRASHLAB_ROUNDS"
+        private static let fileLimitName = "DWEB_CRASHLAB_FILE_BYTES"
+        private static let logCount = 3
+
+        private static func open(_ directory: String, _ loop: PosixLoop) async throws -> Basestore {
+            var options = BasestoreOptions()
+            options.primaryKey = Bytes32(repeating: 1)
+            return try await Basestore.open(
+                directory + "/store", runtime: DWebRuntime.posix(loop: loop, storage: RocksStorage()), options: options)
+        }
+
+        /// The writer: changes a log until it is killed, and notes each acknowledged change in a file.
+        @Test(.enabled(if: environment[directoryName] != nil)) func crashLabWriter() async throws {
+            let directory = try #require(Self.environment[Self.directoryName])
+            let round = try #require(Self.environment[Self.roundName].flatMap { Int($0) })
+            let loop = PosixLoop()
+            let store = try await Self.open(directory, loop)
+            let log = try await store.database(named: "log\(round % Self.logCount)")
+            let acknowledged = try #require(
+                FileManager.default.createFile(atPath: directory + "/acknowledged", contents: nil)
+                    ? FileHandle(forWritingAtPath: directory + "/acknowledged") : nil)
+            var workload = CrashWorkload(seed: UInt64(round))
+            if let limit = Self.environment[Self.fileLimitName].flatMap({ rlim_t($0) }) {
+                // Writes behind this size fail, as on a full disk, instead of killing the process.
+                signal(SIGXFSZ, SIG_IGN)
+                var sizes = rlimit(rlim_cur: limit, rlim_max: limit)
+                setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &sizes)
+            }
+            while true {
+                do throws(DDatabaseError) {
+                    try await log.make(workload.next(length: log.length))
+                } catch {
+                    #expect(error.code == .storage)
+                    await expectCode(.storage) { try await log.append([1]) }
+                    await expectStoreCode(.storage) { try await store.database(named: "another") }
+                    await store.close()
+                    await loop.shutdown()
+                    return
+                }
+                try acknowledged.write(contentsOf: Data([UInt8(ascii: ".")]))
+            }
+        }
+
+        @Test(.enabled(if: environment[directoryName] == nil)) func aFullDiskLosesNothing() async throws {
+            let directory = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: directory) }
+            let process = try Self.writer(directory.path, 0, [Self.fileLimitName: "300000"])
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+            let count = try #require(
+                try FileManager.default.attributesOfItem(atPath: directory.path + "/acknowledged")[.size] as? Int)
+            #expect(count > 3)
+            let loop = PosixLoop()
+            let store = try await Self.open(directory.path, loop)
+            let log = try await store.database(named: "log0")
+            let found = try await CrashModel(reading: log)
+            #expect(found == Self.states(after: count, from: CrashModel(), round: 0)[count])
+            try await log.append([1])
+            await store.close()
+            await loop.shutdown()
+        }
+
+        /// The states of a log after each of the acknowledged changes of a round, and after one more.
+        private static func states(after count: Int, from first: CrashModel, round: Int) -> [CrashModel] {
+            var states = [first]
+            var workload = CrashWorkload(seed: UInt64(round))
+            for _ in 0...count {
+                var next = states[states.count - 1]
+                next.apply(workload.next(length: UInt64(next.blocks.count)))
+                states.append(next)
+            }
+            return states
+        }
+
+        @Test(.enabled(if: environment[directoryName] == nil)) func killedWritersLoseNothing() async throws {
+            let roundCount = Self.environment[Self.roundCountName].flatMap { Int($0) } ?? 4
+            let directory = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: directory) }
+            var random = SimulationRandom(seed: UInt64(roundCount), stream: "kills")
+            var models = Array(repeating: CrashModel(), count: Self.logCount)
+            var changeCount = 0
+            let loop = PosixLoop()
+            for round in 0..<roundCount {
+                let acknowledged = directory.appendingPathComponent("acknowledged").path
+                try? FileManager.default.removeItem(atPath: acknowledged)
+                try await Self.runWriter(directory.path, round, untilKilledBy: &random)
+                let size = try? FileManager.default.attributesOfItem(atPath: acknowledged)[.size] as? Int
+                let count = size ?? 0
+                changeCount += count
+                let states = Self.states(after: count, from: models[round % Self.logCount], round: round)
+                let store = try await Self.open(directory.path, loop)
+                for number in 0..<Self.logCount {
+                    let log = try await store.database(named: "log\(number)")
+                    let found = try await CrashModel(reading: log)
+                    if number == round % Self.logCount {
+                        // The change that was under way when the process died may or may not have happened.
+                        #expect(found == states[count] || found == states[count + 1], "round \(round)")
+                        models[number] = found
+                    } else {
+                        #expect(found == models[number], "round \(round)")
+                    }
+                }
+                await store.close()
+            }
+            await loop.shutdown()
+            print("\(roundCount) processes killed, \(changeCount) acknowledged changes found")
+            #expect(changeCount > roundCount)
+        }
+
+        /// Starts this program as a writer.
+        private static func writer(
+            _ directory: String, _ round: Int, _ more: [String: String] = [:]
+        ) throws -> Process {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            process.arguments = ["--testing-library", "swift-testing", "--filter", "crashLabWriter"]
+            var environment = environment.merging(more) { $1 }
+            environment[directoryName] = directory
+            environment[roundName] = String(round)
+            process.environment = environment
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            return process
+        }
+
+        /// Runs a writer and kills it at a random moment.
+        private static func runWriter(
+            _ directory: String, _ round: Int, untilKilledBy random: inout SimulationRandom
+        ) async throws {
+            let process = try writer(directory, round)
+            // Some are killed while they still open the store, most while they write.
+            let isEarly = random.chance(0.1)
+            var waits = 0
+            while !isEarly, process.isRunning, waits < 3_000,
+                !FileManager.default.fileExists(atPath: directory + "/acknowledged")
+            {
+                try await Task.sleep(for: .milliseconds(5))
+                waits += 1
+            }
+            try await Task.sleep(for: .microseconds(Int.random(in: 0..<60_000, using: &random)))
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            #expect(process.terminationReason == .uncaughtSignal, "the writer ended by itself")
+        }
+    }
+#endif
