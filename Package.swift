@@ -120,7 +120,7 @@ let package = Package(
                 "DWebDrive",
                 "DWebSimulation", "DWebPosix", "DWebRocks", "DWebTestSupport",
             ]),
-        tests("ScenarioTests", ["DWeb", "DWebSimulation", "DWebTestSupport"]),
+        tests("ScenarioTests", ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
         .target(
             name: "DWebTestSupport", dependencies: ["DWebBase"], path: "Tests/DWebTestSupport", swiftSettings: settings),

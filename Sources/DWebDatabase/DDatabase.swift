@@ -1,4 +1,5 @@
 public import DWebBase
+import DWebCrypto
 import DWebPorts
 
 /// One signed append-only log, known to the living network as a Hypercore.
@@ -17,11 +18,15 @@ public actor DDatabase {
     nonisolated let hold: LogHold
     /// The state that a snapshot keeps showing; nil for a session that follows the log.
     nonisolated let frozen: Head?
+    /// How the session encrypts and decrypts blocks.
+    nonisolated let encryption: BlockEncryption?
+    var cachedCipher: BlockCipher?
 
     /// Opens a session over a log.
-    package init(engine: LogEngine, frozen: Head? = nil) {
+    package init(engine: LogEngine, frozen: Head? = nil, encryption: BlockEncryption? = nil) {
         self.engine = engine
         self.frozen = frozen
+        self.encryption = encryption
         key = engine.key
         discoveryKey = engine.discoveryKey
         hold = LogHold(engine)
@@ -32,10 +37,16 @@ public actor DDatabase {
     // MARK: State
 
     /// Length, byte length, fork and contiguous length at this moment, or as a snapshot keeps them.
-    public nonisolated var head: Head { frozen ?? engine.published.head }
+    public nonisolated var head: Head {
+        var head = storedHead
+        if encryption != nil { head.byteLength -= min(head.byteLength, BlockEncryption.paddingByteCount * head.length) }
+        return head
+    }
+    /// The same, with bytes as stored.
+    nonisolated var storedHead: Head { frozen ?? engine.published.head }
     /// The number of blocks in the log, stored locally or not.
     public nonisolated var length: UInt64 { head.length }
-    /// The number of bytes in all blocks of the log.
+    /// The number of bytes in all blocks of the log, without what encryption adds.
     public nonisolated var byteLength: UInt64 { head.byteLength }
     /// How often the writer truncated the log.
     public nonisolated var fork: UInt64 { head.fork }
@@ -72,7 +83,7 @@ public actor DDatabase {
     public func append(_ blocks: [[UInt8]]) async throws(DDatabaseError) -> Range<UInt64> {
         try checkOpen()
         try checkWritable()
-        return try await engine.append(blocks)
+        return try await engine.append(blocks, cipher: try cipher())
     }
 
     /// Forgets every block from `newLength` on, in this log and, once they learn of it, at its readers.
@@ -107,7 +118,7 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [UInt8] {
         try checkOpen()
         try checkFrozen(index..<index &+ 1)
-        return try await engine.block(at: index, options, for: hold.session)
+        return try decrypted(try await engine.block(at: index, options, for: hold.session), at: index)
     }
 
     /// The bytes of the blocks in `range`, in order; each as ``block(at:_:)`` reads it, with one deadline for all.
@@ -116,7 +127,8 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
         try checkFrozen(range)
-        return try await engine.blocks(at: range, options, for: hold.session)
+        return try decrypted(
+            try await engine.blocks(at: range, options, for: hold.session), from: range.lowerBound)
     }
 
     /// The blocks from `index` to the end of the log, downloading what is missing.
@@ -137,7 +149,8 @@ public actor DDatabase {
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
         try checkFrozen(start..<end)
-        return try await engine.readAhead(from: start, to: end, options, for: hold.session)
+        return try decrypted(
+            try await engine.readAhead(from: start, to: end, options, for: hold.session), from: start)
     }
 
     /// Whether the block at `index` is stored locally.
@@ -152,14 +165,16 @@ public actor DDatabase {
         return try await engine.has(range)
     }
 
-    /// The block that contains the byte at `byteOffset`, counted from the start of the log.
+    /// The block that contains the byte at `byteOffset`, counted from the start of the log without what encryption
+    /// adds.
     ///
     /// - Throws: ``DDatabaseError`` with code `outOfBounds` beyond the log's byte length, and as ``block(at:_:)``.
     public func seek(
         toByte byteOffset: UInt64, _ options: ReadOptions = ReadOptions()
     ) async throws(DDatabaseError) -> BytePosition {
         try checkOpen()
-        return try await engine.seek(toByte: byteOffset, options, for: hold.session)
+        let padding = encryption == nil ? 0 : BlockEncryption.paddingByteCount
+        return try await engine.seek(toByte: byteOffset, padding: padding, options, for: hold.session)
     }
 
     /// Downloads every block of `range` that is missing, and returns once all are stored.
@@ -223,14 +238,14 @@ public actor DDatabase {
     /// Another session over the same log, with its own lifetime.
     public func session() throws(DDatabaseError) -> DDatabase {
         try checkOpen()
-        return DDatabase(engine: engine, frozen: frozen)
+        return DDatabase(engine: engine, frozen: frozen, encryption: encryption)
     }
 
     /// A session that keeps the length and fork of this moment. Blocks that the writer truncates later fail with code
     /// `snapshotNotAvailable`.
     public func snapshot() throws(DDatabaseError) -> DDatabase {
         try checkOpen()
-        return DDatabase(engine: engine, frozen: head)
+        return DDatabase(engine: engine, frozen: storedHead, encryption: encryption)
     }
 
     /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers

@@ -33,6 +33,8 @@ public struct DDatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
         public static let conflict = Code("conflict")
         /// A snapshot's block was truncated from the log.
         public static let snapshotNotAvailable = Code("snapshot not available")
+        /// A block is not one that this session's encryption can have made.
+        public static let undecipherable = Code("undecipherable")
         /// A peer broke the protocol.
         public static let protocolViolation = Code("protocol violation")
         /// The byte stream to a peer ended with an error.

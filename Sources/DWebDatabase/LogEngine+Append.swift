@@ -5,13 +5,26 @@ import DWebPorts
 
 /// Blocks that a caller wants appended, and what became of them.
 final class PendingAppend {
-    let blocks: [[UInt8]]
+    /// The blocks; encrypted, where they are to be, only when their indices are known.
+    private(set) var blocks: [[UInt8]]
+    /// The bytes of the blocks as stored.
     let byteCount: Int
+    private let cipher: BlockCipher?
     var result: Result<Range<UInt64>, DDatabaseError>?
 
-    init(blocks: [[UInt8]]) {
+    init(blocks: [[UInt8]], cipher: BlockCipher?) {
         self.blocks = blocks
-        byteCount = blocks.reduce(0) { $0 + $1.count }
+        self.cipher = cipher
+        let padding = cipher == nil ? 0 : BlockCipher.paddingByteCount
+        byteCount = blocks.reduce(0) { $0 + $1.count + padding }
+    }
+
+    /// Gives the blocks the form in which they are stored as the log's blocks from `start` on.
+    func seal(from start: UInt64, fork: UInt64) {
+        guard let cipher else { return }
+        for offset in blocks.indices {
+            blocks[offset] = cipher.seal(blocks[offset], index: start + UInt64(offset), fork: fork)
+        }
     }
 }
 
@@ -23,17 +36,18 @@ extension LogEngine {
     /// Appends blocks; see ``DDatabase/append(_:)-([[UInt8]])``.
     ///
     /// Callers that wait for their turn at the same time are served by one signature and one write.
-    func append(_ blocks: [[UInt8]]) async throws(DDatabaseError) -> Range<UInt64> {
+    func append(_ blocks: [[UInt8]], cipher: BlockCipher? = nil) async throws(DDatabaseError) -> Range<UInt64> {
         try checkAlive()
         guard signer != nil else {
             throw DDatabaseError(.notWritable, "The log \(key) cannot be written here: its secret key is not known")
         }
-        for block in blocks where block.count > LogLimits.blockByteCount {
+        let mostByteCount = LogLimits.blockByteCount - (cipher == nil ? 0 : BlockCipher.paddingByteCount)
+        for block in blocks where block.count > mostByteCount {
             throw DDatabaseError(
-                .blockTooLarge, "A block has at most \(LogLimits.blockByteCount) bytes, this one has \(block.count)")
+                .blockTooLarge, "A block has at most \(mostByteCount) bytes, this one has \(block.count)")
         }
         if blocks.isEmpty { return tree.length..<tree.length }
-        let append = PendingAppend(blocks: blocks)
+        let append = PendingAppend(blocks: blocks, cipher: cipher)
         pendingAppends.append(append)
         await enterMutation()
         if append.result == nil { await commitAppends() }
@@ -86,7 +100,10 @@ extension LogEngine {
         var newTree = tree
         var created: [TreeNode] = []
         created.reserveCapacity(2 * blockCount + 1)
-        for append in group { newTree.append(blocks: append.blocks, collecting: &created) }
+        for append in group {
+            append.seal(from: newTree.length, fork: newTree.fork)
+            newTree.append(blocks: append.blocks, collecting: &created)
+        }
         let newSignature = try sign(newTree)
         // Storage takes ascending keys several times faster than the order in which nodes come into being.
         created.sort { $0.index < $1.index }

@@ -120,6 +120,7 @@ extension LogEngine {
         auth = newAuth
         manifest = newManifest
         published.setWritable(LogEngine.canSign(signer, newManifest))
+        published.setCompatible(newManifest.isCompatible(with: key))
     }
 
     // MARK: User data

@@ -174,24 +174,32 @@ extension LogEngine {
 
     /// The block that contains a byte; see ``DDatabase/seek(toByte:_:)``.
     func seek(
-        toByte byteOffset: UInt64, _ options: ReadOptions, for session: SessionID
+        toByte byteOffset: UInt64, padding: UInt64 = 0, _ options: ReadOptions, for session: SessionID
     ) async throws(DDatabaseError) -> BytePosition {
         try checkAlive()
         let start = loop.now
+        var hasUpdated = false
         while true {
             let result = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
-                try tree.seek(bytes: byteOffset, source: nodes)
+                try tree.seek(bytes: byteOffset, padding: padding, source: nodes)
             }
             switch result {
             case .found(let blockIndex, let offset):
                 return BytePosition(blockIndex: blockIndex, byteOffset: offset)
             case .beyondEnd:
-                throw DDatabaseError(.outOfBounds, "The log has \(tree.byteLength) bytes, fewer than \(byteOffset)")
+                // Peers may know a longer log.
+                if case .wait(let duration) = options.wait, !hasUpdated {
+                    hasUpdated = true
+                    if try await update(upTo: max(.zero, start + duration - loop.now), for: session) { continue }
+                }
+                throw DDatabaseError(.outOfBounds, "The log has fewer than \(byteOffset) bytes")
             case .within(let window):
                 guard case .wait(let duration) = options.wait else {
                     throw DDatabaseError(.blockNotAvailable, "The tree above byte \(byteOffset) is not stored here")
                 }
-                switch await wait(for: .seek(byteOffset, window: window), deadline: start + duration, session) {
+                switch await wait(
+                    for: .seek(byteOffset, padding: padding, window: window), deadline: start + duration, session)
+                {
                 case .fulfilled, .block, .unavailable: continue
                 case .failed(let error): throw error
                 case .cancelled: throw DDatabaseError(.cancelled, "The task was cancelled")

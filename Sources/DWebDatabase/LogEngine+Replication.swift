@@ -127,8 +127,8 @@ extension LogEngine {
                 start: range.lowerBound, end: range.upperBound == .max ? nil : range.upperBound, isLinear: true,
                 ticket: ticket, now: now)
         case .update: replication.machine.wantUpdate(ticket: ticket, now: now)
-        case .seek(let bytes, let window):
-            replication.machine.wantSeek(bytes: bytes, padding: 0, window: window, ticket: ticket, now: now)
+        case .seek(let bytes, let padding, let window):
+            replication.machine.wantSeek(bytes: bytes, padding: padding, window: window, ticket: ticket, now: now)
         case .growth: return
         }
         drainOutputs()

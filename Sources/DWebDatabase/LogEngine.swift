@@ -101,6 +101,7 @@ package actor LogEngine {
         head.contiguousLength = state.hints.contiguousLength
         published.setHead(head)
         published.setWritable(LogEngine.canSign(state.signer, state.manifest))
+        published.setCompatible(state.manifest?.isCompatible(with: key))
     }
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -204,6 +205,9 @@ package actor LogEngine {
         waits.endEverything(.failed(failure))
         return failure
     }
+
+    /// The signed state.
+    package var signedTree: SignedTree { SignedTree(tree: tree, signature: signature) }
 
     // MARK: Mutations
 

@@ -6,6 +6,7 @@ package final class PublishedState: Sendable {
     private struct Values {
         var head = DDatabase.Head()
         var isWritable = false
+        var isCompatible: Bool?
         var peerCount = 0
         var statistics = DDatabase.Statistics()
         /// Each later fork with the length at which it left its predecessor; both ascend.
@@ -22,6 +23,8 @@ package final class PublishedState: Sendable {
     package var head: DDatabase.Head { values.withLock { $0.head } }
     /// Whether the log's signer is known here.
     package var isWritable: Bool { values.withLock { $0.isWritable } }
+    /// Whether the log's key is its signer's instead of its manifest's hash; nil while the manifest is not known.
+    package var isCompatible: Bool? { values.withLock { $0.isCompatible } }
     /// The number of peers that the log replicates with.
     package var peerCount: Int { values.withLock { $0.peerCount } }
     /// Counters since the log was opened.
@@ -29,6 +32,7 @@ package final class PublishedState: Sendable {
 
     func setHead(_ head: DDatabase.Head) { values.withLock { $0.head = head } }
     func setWritable(_ isWritable: Bool) { values.withLock { $0.isWritable = isWritable } }
+    func setCompatible(_ isCompatible: Bool?) { values.withLock { $0.isCompatible = isCompatible } }
     func setPeerCount(_ count: Int) { values.withLock { $0.peerCount = count } }
     func setStatistics(_ statistics: DDatabase.Statistics) { values.withLock { $0.statistics = statistics } }
 

@@ -13,7 +13,7 @@ enum WaitReason: Equatable {
     /// The answer of peers to whether they have something newer.
     case update
     /// More tree nodes or blocks, for a byte seek.
-    case seek(UInt64, window: Range<UInt64>)
+    case seek(UInt64, padding: UInt64, window: Range<UInt64>)
 }
 
 /// One of the sessions that share an open log.

@@ -290,7 +290,9 @@ public actor DDrive {
 
     /// A path that names a folder.
     static func folderPath(_ text: String) throws(DDriveError) -> DrivePath {
-        do throws(DriveFault) { return try DrivePath(text) } catch { throw DDriveError(fault: error, in: "\"\(text)\"") }
+        do throws(DriveFault) { return try DrivePath(text) } catch {
+            throw DDriveError(fault: error, in: "\"\(text)\"")
+        }
     }
 }
 

@@ -46,9 +46,14 @@ public actor Basestore {
     ///
     /// The same primary key, namespace and name give the same log on every machine: never write to one log from two.
     ///
+    /// - Parameters:
+    ///   - name: The log's name.
+    ///   - encryption: How the session encrypts and decrypts blocks; see also ``createEncryptionKey(_:)``.
     /// - Throws: ``BasestoreError`` with code `closed`, `storage`, `unsupportedVersion` or `cancelled`.
-    public func database(named name: String) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(named: name, in: namespaceKey)
+    public func database(
+        named name: String, encryption: BlockEncryption? = nil
+    ) async throws(BasestoreError) -> DDatabase {
+        try await engine.database(named: name, in: namespaceKey, encryption: encryption)
     }
 
     /// Opens the log with this key, writable if its key pair is stored, else a reader that starts out empty.
@@ -56,11 +61,12 @@ public actor Basestore {
     /// - Parameters:
     ///   - key: The log's key.
     ///   - createIfMissing: Whether a log that is not stored yet may be added to the store.
+    ///   - encryption: How the session encrypts and decrypts blocks.
     /// - Throws: ``BasestoreError`` with code `notFound`, `closed`, `storage`, `unsupportedVersion` or `cancelled`.
     public func database(
-        key: PublicKey, createIfMissing: Bool = true
+        key: PublicKey, createIfMissing: Bool = true, encryption: BlockEncryption? = nil
     ) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(key: key, createIfMissing: createIfMissing)
+        try await engine.database(key: key, createIfMissing: createIfMissing, encryption: encryption)
     }
 
     /// Opens the log with this manifest, for example one of several signers, creating it if there is none.
@@ -68,9 +74,12 @@ public actor Basestore {
     /// - Parameters:
     ///   - manifest: Who signs the log; its hash is the log's key.
     ///   - signer: The key pair of a signer; nil for a reader. It is stored with the log.
+    ///   - encryption: How the session encrypts and decrypts blocks.
     /// - Throws: ``BasestoreError`` with code `closed`, `storage`, `unsupportedVersion` or `cancelled`.
-    public func database(manifest: Manifest, signer: KeyPair? = nil) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(manifest: manifest, signer: signer)
+    public func database(
+        manifest: Manifest, signer: KeyPair? = nil, encryption: BlockEncryption? = nil
+    ) async throws(BasestoreError) -> DDatabase {
+        try await engine.database(manifest: manifest, signer: signer, encryption: encryption)
     }
 
     /// The view of this store whose names live in the namespace `name` inside this one. Costs nothing.
@@ -110,6 +119,15 @@ public actor Basestore {
     /// A key pair that follows from the primary key, by a name in an explicit namespace.
     public nonisolated func createKeyPair(_ name: String, namespace: Bytes32) -> KeyPair {
         StoreKeys.keyPair(primaryKey: engine.primaryKey, namespace: namespace, name: name)
+    }
+
+    /// A secret that follows from the primary key, for ``BlockEncryption/key(_:)``; different for each namespace and
+    /// name. Whoever is to read the log needs it beside the log's key.
+    public nonisolated func createEncryptionKey(_ name: String) -> Bytes32 {
+        var message = Array("dweb block encryption".utf8)
+        message += namespaceKey.bytes
+        message += Array(name.utf8)
+        return Blake2b.hash32(message, key: engine.primaryKey.bytes)
     }
 
     // MARK: Replication

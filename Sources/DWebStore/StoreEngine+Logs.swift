@@ -59,31 +59,41 @@ extension StoreEngine {
     // MARK: Logs
 
     /// Opens or creates a named log; see ``Basestore/database(named:)``.
-    package func database(named name: String, in namespace: Bytes32) async throws(BasestoreError) -> DDatabase {
+    package func database(
+        named name: String, in namespace: Bytes32, encryption: BlockEncryption?
+    ) async throws(BasestoreError) -> DDatabase {
         try await inTurn { engine async throws(BasestoreError) -> DDatabase in
-            DDatabase(engine: try await engine.log(LogAlias(name: name, namespace: namespace)))
+            DDatabase(
+                engine: try await engine.log(LogAlias(name: name, namespace: namespace)), encryption: encryption)
         }
     }
 
     /// Opens a log by its key; see ``Basestore/database(key:createIfMissing:)``.
-    package func database(key: PublicKey, createIfMissing: Bool) async throws(BasestoreError) -> DDatabase {
+    package func database(
+        key: PublicKey, createIfMissing: Bool, encryption: BlockEncryption?
+    ) async throws(BasestoreError) -> DDatabase {
         try await inTurn { engine async throws(BasestoreError) -> DDatabase in
-            DDatabase(engine: try await engine.log(key, createIfMissing: createIfMissing))
+            DDatabase(
+                engine: try await engine.log(key, createIfMissing: createIfMissing), encryption: encryption)
         }
     }
 
     /// Opens or creates a log by its manifest; see ``Basestore/database(manifest:signer:)``.
-    package func database(manifest: Manifest, signer: KeyPair?) async throws(BasestoreError) -> DDatabase {
+    package func database(
+        manifest: Manifest, signer: KeyPair?, encryption: BlockEncryption?
+    ) async throws(BasestoreError) -> DDatabase {
         try await inTurn { engine async throws(BasestoreError) -> DDatabase in
             let key = manifest.key
-            if let known = try await engine.storedLog(key.discoveryKey) { return DDatabase(engine: known) }
+            if let known = try await engine.storedLog(key.discoveryKey) {
+                return DDatabase(engine: known, encryption: encryption)
+            }
             var auth = AuthRecord(key: key.bytes32, discoveryKey: key.discoveryKey.bytes32)
             auth.storedManifest = manifest.storedEncoding
             if let signer {
                 auth.keyPair = AuthRecord.StoredKeyPair(
                     publicKey: signer.publicKey.bytes, secretKey: signer.secretKey)
             }
-            return DDatabase(engine: try await engine.createLog(auth, alias: nil))
+            return DDatabase(engine: try await engine.createLog(auth, alias: nil), encryption: encryption)
         }
     }
 

@@ -30,7 +30,11 @@ extension UDXMachine {
             if wait > 0 {
                 delay = max(delay, wait)
             } else {
-                if packets[sequence].isProbe { probeCount += 1 } else if isLarge(packets[sequence]) { hasLostLarge = true }
+                if packets[sequence].isProbe {
+                    probeCount += 1
+                } else if isLarge(packets[sequence]) {
+                    hasLostLarge = true
+                }
                 markLost(sequence, now)
                 lostCount += 1
             }

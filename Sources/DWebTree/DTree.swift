@@ -127,7 +127,8 @@ public actor DTree {
     ///   - separator: What ends the name in the log; a zero byte unless told otherwise.
     public nonisolated func sub(_ name: [UInt8], separator: [UInt8]? = nil) -> DTree {
         DTree(
-            engine: engine, prefix: prefix + name + (separator ?? self.separator), view: view, separator: self.separator)
+            engine: engine, prefix: prefix + name + (separator ?? self.separator), view: view, separator: self.separator
+        )
     }
 
     /// The keys that start with `name` and a zero byte, as a tree of their own.

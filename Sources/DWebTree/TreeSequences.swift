@@ -217,7 +217,8 @@ extension DTree {
                     current.view = engine.currentView
                 }
                 let end =
-                    sequence.isLive ? Swift.min(current.blocks.upperBound, engine.database.length) : current.blocks.upperBound
+                    sequence.isLive
+                    ? Swift.min(current.blocks.upperBound, engine.database.length) : current.blocks.upperBound
                 let known = current.blocks.lowerBound..<Swift.max(current.blocks.lowerBound, end)
                 let count = UInt64(Swift.min(rest, 64))
                 let part =

@@ -121,7 +121,7 @@ import Testing
         for file in try Self.sources() where file.target.hasPrefix("DWeb") {
             for (index, line) in file.lines.enumerated() {
                 #expect(!line.contains(".unbounded"), "\(file.path):\(index + 1) has a stream without a bound")
-                let makesStream = ["AsyncStream {", "AsyncStream(", "AsyncThrowingStream", "makeStream("]
+                let makesStream = ["AsyncStream {", "AsyncStream(", "AsyncThrowingStream", "AsyncStream.makeStream("]
                 guard makesStream.contains(where: { line.contains($0) }) else { continue }
                 let call = file.lines[index..<min(index + 3, file.lines.count)].joined()
                 #expect(call.contains("bufferingPolicy"), "\(file.path):\(index + 1) has a stream without a bound")

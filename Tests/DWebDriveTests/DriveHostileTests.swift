@@ -25,7 +25,8 @@ import Testing
             #expect(throws: DriveFault.self, "\(text)") { try EntryRecord(decoding: Array(text.utf8)) }
         }
         #expect(throws: DriveFault.self) { try EntryRecord(decoding: [0x22, 0xff, 0x22]) }
-        let good = Array(#"{"executable":true,"linkname":"/a","blob":null,"metadata":{"a":[1.5e3,"\ud83d\ude00"]}}"#.utf8)
+        let good = Array(
+            #"{"executable":true,"linkname":"/a","blob":null,"metadata":{"a":[1.5e3,"\ud83d\ude00"]}}"#.utf8)
         #expect(try EntryRecord(decoding: good).metadata?["a"] != nil)
         for end in good.indices { #expect(throws: DriveFault.self) { try EntryRecord(decoding: Array(good[..<end])) } }
     }
@@ -51,7 +52,9 @@ import Testing
     @Test func sizesThatDoNotAddUp() throws {
         try withDrive { drive in
             let log = try await drive.contentDatabase()
-            try await log.append([content(1, byteCount: 1_000), content(2, byteCount: 1_000), [0, 3, 1, 1, 1, 1, 1, 1, 1, 1]])
+            try await log.append([
+                content(1, byteCount: 1_000), content(2, byteCount: 1_000), [0, 3, 1, 1, 1, 1, 1, 1, 1, 1],
+            ])
             let cases: [(BlobID, Range<UInt64>?)] = [
                 (BlobID(blockOffset: 0, byteOffset: 0, blockLength: 1, byteLength: 999), nil),
                 (BlobID(blockOffset: 0, byteOffset: 0, blockLength: 1, byteLength: 1_001), nil),

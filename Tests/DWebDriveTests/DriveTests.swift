@@ -262,7 +262,9 @@ import Testing
         } _: { writer, reader in
             let folder = try TemporaryFolder()
             #expect(try await reader.entry(at: "/f") != nil)
-            #expect(await failure { try await reader.download("/", stallTimeout: .milliseconds(600)).run() } == .notAvailable)
+            #expect(
+                await failure { try await reader.download("/", stallTimeout: .milliseconds(600)).run() }
+                    == .notAvailable)
             var options = MirrorOptions()
             options.stallTimeout = .milliseconds(600)
             let mirror = reader.mirror(toFolder: folder.path, options)

@@ -118,7 +118,8 @@ import Testing
                 #expect(
                     entry.blob
                         == BlobID(
-                            blockOffset: try blob["blockOffset"].uintValue, byteOffset: try blob["byteOffset"].uintValue,
+                            blockOffset: try blob["blockOffset"].uintValue,
+                            byteOffset: try blob["byteOffset"].uintValue,
                             blockLength: try blob["blockLength"].uintValue, byteLength: try blob["byteLength"].uintValue
                         ))
             } else {
@@ -208,7 +209,8 @@ import Testing
         record.blob = BlobID(blockOffset: 1, byteOffset: 11, blockLength: 1, byteLength: 10)
         record.isExecutable = true
         record.metadata = .object([.init("mtime", .integer(1))])
-        let text = #"{"executable":true,"linkname":null,"blob":{"blockOffset":1,"byteOffset":11,"blockLength":1,"#
+        let text =
+            #"{"executable":true,"linkname":null,"blob":{"blockOffset":1,"byteOffset":11,"blockLength":1,"#
             + #""byteLength":10},"metadata":{"mtime":1}}"#
         #expect(String(decoding: record.encoded, as: UTF8.self) == text)
         #expect(try EntryRecord(decoding: record.encoded) == record)
@@ -237,7 +239,8 @@ import Testing
             try await log.append(Hex.decode("0003000401040204") ?? [])
             try await log.append(Array("dd".utf8))
             try await log.append(Hex.decode("00040004040202040004") ?? [])
-            let record = #"{"executable":false,"linkname":null,"blob":{"blockOffset":5,"byteOffset":22,"blockLength":1,"#
+            let record =
+                #"{"executable":false,"linkname":null,"blob":{"blockOffset":5,"byteOffset":22,"blockLength":1,"#
                 + #""byteLength":10,"blockMap":true},"metadata":null}"#
             try await drive.tree.sub("files").put("/mapped", record)
             #expect(try await drive.read("/mapped").map { String(decoding: $0, as: UTF8.self) } == "aaaaddccccaaaa")

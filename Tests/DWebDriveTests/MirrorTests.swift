@@ -108,7 +108,12 @@ import Testing
             try await drive.mirror(toFolder: folder.path).run()
             #expect(try folder.listing().count == 3)
             let out = Events()
-            try await drive.mirror(toFolder: folder.path, out.options { $0.prunes = true; $0.isDryRun = true }).run()
+            try await drive.mirror(
+                toFolder: folder.path,
+                out.options {
+                    $0.prunes = true; $0.isDryRun = true
+                }
+            ).run()
             #expect(out.summary == ["- /extra/deep/file"])
             #expect(try folder.listing().count == 3)
             try await drive.mirror(toFolder: folder.path, out.options { $0.prunes = true }).run()
@@ -121,7 +126,8 @@ import Testing
             let folder = try TemporaryFolder()
             try folder.write(".drivesignore", bytes("*.log\n/build/\n!important.log\n"))
             for name in [
-                "a.log", "important.log", "sub/b.log", "build/x", "sub/build/y", "sub/.dwebignore", "sub/c.tmp", "d.tmp",
+                "a.log", "important.log", "sub/b.log", "build/x", "sub/build/y", "sub/.dwebignore", "sub/c.tmp",
+                "d.tmp",
                 ".DS_Store", "sub/._x", "node/Thumbs.db", "node/file",
             ] {
                 try folder.write(name, name.hasSuffix(".dwebignore") ? bytes("*.tmp\n") : bytes(name))
@@ -143,12 +149,15 @@ import Testing
             ("*.o", "x/y.oo", false, false), ("a/*.o", "a/x/y.o", false, false), ("**/foo", "a/b/foo", false, true),
             ("**/foo", "foo", false, true), ("foo/**", "foo", true, false), ("foo/**", "foo/a/b", false, true),
             ("a/**/b", "a/b", false, true), ("a/**/b", "a/x/y/b", false, true), ("a/**/b", "a/x/c", false, false),
-            ("*\n!keep", "keep", false, false), ("*\n!keep", "drop", false, true), ("dir/\n!dir/x", "dir/x", false, true),
+            ("*\n!keep", "keep", false, false), ("*\n!keep", "drop", false, true),
+            ("dir/\n!dir/x", "dir/x", false, true),
             ("# comment", "# comment", false, false), ("\\#x", "#x", false, true), ("\\!x", "!x", false, true),
-            ("x  ", "x", false, true), ("x\\ ", "x ", false, true), ("f?o", "foo", false, true), ("f?o", "f/o", false, false),
+            ("x  ", "x", false, true), ("x\\ ", "x ", false, true), ("f?o", "foo", false, true),
+            ("f?o", "f/o", false, false),
             ("[a-c]x", "bx", false, true), ("[!a-c]x", "bx", false, false), ("[^a-c]x", "dx", false, true),
             ("[]]x", "]x", false, true), ("[a", "[a", false, true), ("a*b*c", "aXbYc", false, true),
-            ("a*b*c", "aXbY", false, false), ("ü?", "üx", false, true), ("", "x", false, false), ("/", "x", false, false),
+            ("a*b*c", "aXbY", false, false), ("ü?", "üx", false, true), ("", "x", false, false),
+            ("/", "x", false, false),
             ("*", ".hidden", false, true), ("\\*", "*", false, true), ("\\*", "x", false, false),
         ]
         for (rules, path, isFolder, isIgnored) in cases {

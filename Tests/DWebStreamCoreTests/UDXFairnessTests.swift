@@ -38,7 +38,9 @@ import Testing
         let chunk = [UInt8](repeating: 7, count: 65_536)
         // The receiving side counts and forgets.
         b.onEvent = { stream, _ in b.received[stream.localID] = [] }
-        func fill(_ stream: UDXStream) { while stream.unacknowledgedByteCount < 2_000_000 { _ = try? stream.write(chunk) } }
+        func fill(_ stream: UDXStream) {
+            while stream.unacknowledgedByteCount < 2_000_000 { _ = try? stream.write(chunk) }
+        }
         var started = 1
         network.check = { for stream in streams[..<started] { fill(stream) } }
         fill(streams[0])

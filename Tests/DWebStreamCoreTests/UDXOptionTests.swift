@@ -127,7 +127,9 @@ import Testing
             let start = network.now
             var longest = Duration.zero
             network.check = {
-                if network.now > start + 1_000_000_000 { longest = max(longest, left.statistics.roundTripTime ?? .zero) }
+                if network.now > start + 1_000_000_000 {
+                    longest = max(longest, left.statistics.roundTripTime ?? .zero)
+                }
             }
             #expect(network.run(for: .seconds(60)) { left.isFlushed })
             #expect(network.nodes[1].received[2] == bytes)

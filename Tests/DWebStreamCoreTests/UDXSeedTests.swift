@@ -194,7 +194,8 @@ private final class SeededTransfer {
                 let probe = stream.machine.tailLossProbe == nil ? 0 : 1
                 #expect(
                     inFlight <= min(stream.machine.congestionWindow, window) + probe,
-                    "seed \(seed): \(inFlight) in flight, window \(stream.machine.congestionWindow), \(window), \(stream.machine.phase)")
+                    "seed \(seed): \(inFlight) in flight, window \(stream.machine.congestionWindow), \(window), \(stream.machine.phase)"
+                )
             }
             let outstanding = stream.machine.nextSequence.serialDistance(from: stream.machine.remoteAcknowledged)
             #expect(outstanding <= UDXLimits.outstandingPackets)

@@ -74,7 +74,8 @@ import Testing
         ]
         for bytes in cases { #expect(try code([Self.header, bytes]) == .damaged) }
         // Unknown fields are skipped, and the last of several counts.
-        let odd = Self.field(2, bytes("wrong")) + Self.block([Self.level([1])], key: "a") + [0x40, 0x01] + [0x49]
+        let odd =
+            Self.field(2, bytes("wrong")) + Self.block([Self.level([1])], key: "a") + [0x40, 0x01] + [0x49]
             + [UInt8](repeating: 0, count: 8) + [0x55, 0, 0, 0, 0]
         #expect(try TreeBlock(sequence: 1, decoding: [0x0a, 0x00] + odd).key == bytes("a"))
     }
@@ -145,7 +146,8 @@ import Testing
                     damaged[block][at] = UInt8.random(in: 0...255, using: &random)
                 }
                 let log = try await writableLog(
-                    seed: Bytes32(repeating: UInt8(truncatingIfNeeded: round)), runtime: SimulatedWorld.freshStorage(runtime))
+                    seed: Bytes32(repeating: UInt8(truncatingIfNeeded: round)),
+                    runtime: SimulatedWorld.freshStorage(runtime))
                 try await log.append(damaged)
                 let hostile = DTree(log, runtime: runtime)
                 var seen: [[UInt8]] = []
@@ -162,8 +164,9 @@ import Testing
 
     @Test func hintsOfStrangersAreBounded() throws {
         let many = TreeHint(cache: TreeHint.Cache(start: 0, end: 1 << 50, blocks: Array(0..<100_000)))
-        let read = try TreeHint(decoding: many.encoded.prefix(TreeLimits.hintByteCount).count < many.encoded.count
-            ? TreeHint(cache: TreeHint.Cache(start: 0, end: 1, blocks: Array(0..<50_000))).encoded : many.encoded)
+        let read = try TreeHint(
+            decoding: many.encoded.prefix(TreeLimits.hintByteCount).count < many.encoded.count
+                ? TreeHint(cache: TreeHint.Cache(start: 0, end: 1, blocks: Array(0..<50_000))).encoded : many.encoded)
         #expect(read.cache?.blocks.count == TreeLimits.hintBlockCount)
         #expect(throws: TreeFault.self) {
             try TreeHint(decoding: [UInt8](repeating: 0x0a, count: TreeLimits.hintByteCount + 1))
@@ -174,8 +177,12 @@ import Testing
                 let scan = TreeHint.Scan(version: 31, range: .all, limit: 0, isReversed: false, checkpoint: checkpoint)
                 _ = await tree.answers(to: TreeHint(scan: scan).encoded)
             }
-            #expect(await tree.blocksToFetch(for: TreeHint(
-                cache: TreeHint.Cache(start: 0, end: 99, blocks: [1, 2, 99, 1 << 52])).encoded).isEmpty)
+            #expect(
+                await tree.blocksToFetch(
+                    for: TreeHint(
+                        cache: TreeHint.Cache(start: 0, end: 99, blocks: [1, 2, 99, 1 << 52])
+                    ).encoded
+                ).isEmpty)
             #expect(await tree.answers(to: [0xff]).isEmpty)
         }
     }

@@ -239,8 +239,12 @@ import Testing
             #expect(try await tree.get("big7")?.value == value)
             for try await entry in tree.entries() { #expect(entry.value == value) }
             try await tree.put([UInt8](repeating: 1, count: TreeLimits.keyByteCount), [])
-            #expect(await failure { try await tree.put([UInt8](repeating: 1, count: TreeLimits.keyByteCount + 1), []) } == .keyTooLarge)
-            #expect(await failure { try await tree.put(bytes("x"), [UInt8](repeating: 0, count: 16 << 20)) } == .valueTooLarge)
+            #expect(
+                await failure { try await tree.put([UInt8](repeating: 1, count: TreeLimits.keyByteCount + 1), []) }
+                    == .keyTooLarge)
+            #expect(
+                await failure { try await tree.put(bytes("x"), [UInt8](repeating: 0, count: 16 << 20)) }
+                    == .valueTooLarge)
             // A failed change leaves nothing behind.
             try await tree.put("x", "fine")
             #expect(try await tree.get("x")?.value == bytes("fine"))

@@ -327,7 +327,11 @@ import Testing
                 let key = bytes("k\(random() % 300)")
                 if batch == nil, random() % 20 == 0 { batch = tree.batch() }
                 if choice < 6 {
-                    if let batch { try await batch.put(key, bytes("v\(index)")) } else { try await tree.put(key, bytes("v\(index)")) }
+                    if let batch {
+                        try await batch.put(key, bytes("v\(index)"))
+                    } else {
+                        try await tree.put(key, bytes("v\(index)"))
+                    }
                 } else {
                     if let batch { try await batch.delete(key) } else { try await tree.delete(key) }
                 }

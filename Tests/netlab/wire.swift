@@ -219,8 +219,8 @@ func makeDevice(_ name: String) -> Int32 {
     request.replaceSubrange(0..<min(15, name.utf8.count), with: name.utf8.prefix(15))
     request[16] = 0x01
     request[17] = 0x10
-    let TUNSETIFF: UInt = 0x4004_54ca
-    let isMade = device >= 0 && request.withUnsafeMutableBytes { ioctl(device, TUNSETIFF, $0.baseAddress!) } == 0
+    let tunSetInterfaceRequest: UInt = 0x4004_54ca
+    let isMade = device >= 0 && request.withUnsafeMutableBytes { ioctl(device, tunSetInterfaceRequest, $0.baseAddress!) } == 0
     guard isMade else {
         fputs("wire: the device \(name) cannot be made\n", stderr)
         exit(1)
@@ -269,5 +269,6 @@ running: while true {
 }
 for (name, direction) in [("forth", forth), ("back", back)] {
     fputs(
-        "wire \(name): \(direction.carried) carried, \(direction.lost) lost, \(direction.overflown) overflown\n", stderr)
+        "wire \(name): \(direction.carried) carried, \(direction.lost) lost, \(direction.overflown) overflown\n", stderr
+    )
 }

@@ -128,7 +128,9 @@ struct BlobReader: Sendable {
     }
 
     /// Reads blocks that lie anywhere.
-    private func read(_ pieces: ArraySlice<BlobMap.Piece>, _ options: ReadOptions) async throws(DDriveError) -> [[UInt8]] {
+    private func read(_ pieces: ArraySlice<BlobMap.Piece>, _ options: ReadOptions) async throws(DDriveError)
+        -> [[UInt8]]
+    {
         var blocks: [[UInt8]] = []
         for piece in pieces {
             do throws(DDatabaseError) {

@@ -109,7 +109,8 @@ extension DriveTransfer {
         let loop = loop
         let options = export.options
         let problems = Problems()
-        var iterator = export.drive.entries(in: export.prefix.text, export.read) { problems.note($0) }.makeAsyncIterator()
+        var iterator = export.drive.entries(in: export.prefix.text, export.read) { problems.note($0) }
+            .makeAsyncIterator()
         var failure: DDriveError?
         // Links come last, so that no file ever has to be written below a name that is a link by then.
         var links: [(entry: DDrive.Entry, path: DrivePath)] = []
