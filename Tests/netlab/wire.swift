@@ -220,7 +220,9 @@ func makeDevice(_ name: String) -> Int32 {
     request[16] = 0x01
     request[17] = 0x10
     let tunSetInterfaceRequest: UInt = 0x4004_54ca
-    let isMade = device >= 0 && request.withUnsafeMutableBytes { ioctl(device, tunSetInterfaceRequest, $0.baseAddress!) } == 0
+    let isMade =
+        device >= 0
+        && request.withUnsafeMutableBytes { ioctl(device, tunSetInterfaceRequest, $0.baseAddress!) } == 0
     guard isMade else {
         fputs("wire: the device \(name) cannot be made\n", stderr)
         exit(1)
