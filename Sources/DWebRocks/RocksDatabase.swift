@@ -25,7 +25,7 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blobFileByteCount: UInt64 = 256 << 20
     // The reference holds 64 MiB in memory before it writes a table; smaller tables are as readable, and memory counts
     // on phones.
-    private static let writeBufferByteCount = 4 << 20
+    private static let writeBufferByteCount = 8 << 20
     private static let blockCacheByteCount = 8 << 20
 
     init(path: String, options storageOptions: StorageOptions) throws(PortError) {
@@ -92,8 +92,8 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_block_based_options_set_block_size(table, blockByteCount)
         rocksdb_block_based_options_set_format_version(table, 5)
         rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(bloomBitsPerKey))
-        rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
-        rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1)
+        // A filter may be larger than the whole cache: each table keeps its own, about ten bits per key.
+        rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 0)
         let cache = rocksdb_cache_create_lru(blockCacheByteCount)!
         rocksdb_block_based_options_set_block_cache(table, cache)
         rocksdb_cache_destroy(cache)
@@ -108,6 +108,8 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, writeBufferByteCount)
         rocksdb_options_set_max_write_buffer_number(options, 2)
+        // Small tables are merged less often, since a log is mostly appended to.
+        rocksdb_options_set_level0_file_num_compaction_trigger(options, 8)
         return options
     }
 

@@ -74,6 +74,26 @@ package struct LocalLogState: Sendable {
     }
 }
 
+/// What is known of a peer at one moment.
+package struct PeerState: Sendable {
+    /// Whether the peer told its state.
+    package let isSynced: Bool
+    /// The fork and length that the peer told.
+    package let head: LogHead
+    /// How many blocks the peer has from the first one on.
+    package let contiguousLength: UInt64
+    /// Whether the peer gives blocks.
+    package let isUploading: Bool
+    /// Whether the peer wants blocks.
+    package let isDownloading: Bool
+    /// Whether the peer gets and gives nothing until it proves its history.
+    package let isPaused: Bool
+    /// The requests that the peer has not answered.
+    package let unansweredRequestCount: Int
+    /// The time to the peer and back: as the stream measured it, else that of answers.
+    package let roundTripTime: Duration?
+}
+
 /// How a peer is reached, as far as it decides how many requests are sent ahead; spec 30 E.5.
 package struct PeerTransport: Sendable {
     /// Whether the stream below is UDX.
@@ -100,7 +120,7 @@ package enum InFlightPolicy: Sendable, Equatable {
 /// What an owner may choose about a replication.
 package struct ReplicationOptions: Sendable {
     /// How many requests may be unanswered per peer.
-    package var inFlight: InFlightPolicy = .adaptive(start: 64, most: 512, byteCount: 3 << 20)
+    package var inFlight: InFlightPolicy = .adaptive(start: 64, most: 512, byteCount: 2 << 20)
     /// Whether a longer state of the log is fetched as soon as a peer reports it.
     package var upgradesEagerly = true
     /// Whether signed truncations are followed.
