@@ -27,11 +27,9 @@ struct DWebCommand: AsyncParsableCommand {
                 } else {
                     try command.run()
                 }
-            } catch let failure as CommandFailure {
-                Console(isJSON: false, isQuiet: false).say("dweb: \(failure.description)")
-                exit(withError: failure.status.code)
-            } catch let error where !(error is ExitCode || error is CleanExit || error is ValidationError) {
-                let failure = CommandFailure(describing: error)
+            } catch {
+                // Requests for help and wrong usage are the parser's to show.
+                guard let failure = CommandFailure(describing: error) else { throw error }
                 Console(isJSON: false, isQuiet: false).say("dweb: \(failure.description)")
                 exit(withError: failure.status.code)
             }

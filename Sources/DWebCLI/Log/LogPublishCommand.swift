@@ -34,7 +34,7 @@ struct LogPublishCommand: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
-        try await untilInterrupted { try await command.publish() }
+        try await servingUntilInterrupted { try await command.publish() }
     }
 
     private func publish() async throws {

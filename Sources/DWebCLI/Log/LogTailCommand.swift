@@ -32,7 +32,7 @@ struct LogTailCommand: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
-        try await untilInterrupted { try await command.follow() }
+        try await servingUntilInterrupted { try await command.follow() }
     }
 
     private func follow() async throws {

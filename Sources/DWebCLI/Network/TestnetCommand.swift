@@ -31,7 +31,7 @@ struct TestnetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
-        try await untilInterrupted { try await command.serve() }
+        try await servingUntilInterrupted { try await command.serve() }
     }
 
     private func serve() async throws {

@@ -1,8 +1,8 @@
 import DWeb
 
 extension CommandFailure {
-    /// Puts an error of the library into a sentence and an exit code.
-    init(describing error: any Error) {
+    /// Puts an error of the library into a sentence and an exit code; nil for errors of other origin.
+    init?(describing error: any Error) {
         switch error {
         case let failure as CommandFailure:
             self = failure
@@ -28,12 +28,16 @@ extension CommandFailure {
             case .cancelled: self.init(.interrupted, "Interrupted.")
             default: self.init(.failure, error.detail)
             }
+        case let error as SwarmNetworkerError:
+            self.init(error.code == .cancelled ? .interrupted : .network, error.description)
+        case let error as DSwarmError:
+            self.init(error.code == .cancelled ? .interrupted : .network, error.detail)
         case let error as KeyTextError:
             self.init(.usage, error.description)
         case is CancellationError:
             self.init(.interrupted, "Interrupted.")
         default:
-            self.init(.failure, String(describing: error))
+            return nil
         }
     }
 }

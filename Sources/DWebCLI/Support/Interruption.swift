@@ -25,6 +25,17 @@ func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async thr
     }
 }
 
+/// Runs a command whose normal end is Ctrl-C, such as a server: being interrupted is no failure.
+func servingUntilInterrupted(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    do {
+        try await untilInterrupted(body)
+    } catch let failure as CommandFailure where failure.status == .interrupted {
+        return
+    } catch is CancellationError {
+        return
+    }
+}
+
 private enum InterruptibleOutcome<Result: Sendable>: Sendable {
     case finished(Result)
     case signalled

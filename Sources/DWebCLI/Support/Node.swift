@@ -16,6 +16,8 @@ struct Node: Sendable {
         var configuration = SwarmNetworker.Configuration()
         configuration.bootstrap = try network.bootstrapAddresses()
         configuration.port = network.port
+        // A port that was asked for is taken or refused, never exchanged for another.
+        configuration.isAnyPortAllowed = network.port == nil
         configuration.host = try network.bindHost()
         let settings = configuration
         return try await withStore(path: storePath) { runtime, store in
