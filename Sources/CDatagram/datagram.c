@@ -339,9 +339,6 @@ int dweb_lock_file(int descriptor) {
 void dweb_limit_memory_arenas(int count) {
 #ifdef __GLIBC__
     (void)mallopt(M_ARENA_MAX, count);
-    // Large buffers go back to the system when they are freed, instead of raising the size above which they do.
-    (void)mallopt(M_MMAP_THRESHOLD, 512 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 #else
     (void)count;
 #endif

@@ -82,14 +82,13 @@ extension DDrive {
     /// - Throws: ``DDriveError`` with code `notFound`, and as ``write(_:to:_:)``.
     @discardableResult
     public func setAttributes(_ attributes: Attributes, of path: String) async throws(DDriveError) -> Entry {
-        try checkWritable()
-        guard let entry = try await entry(at: path) else {
-            throw DDriveError(.notFound, "There is nothing at \(path)")
+        let path = try DDrive.filePath(path)
+        return try await replace(path) { entry in
+            var record = entry.record
+            record.isExecutable = attributes.isExecutable
+            record.metadata = attributes.metadata
+            return (path, record)
         }
-        var record = entry.record
-        record.isExecutable = attributes.isExecutable
-        record.metadata = attributes.metadata
-        return try await put(record, at: try DDrive.filePath(path))
     }
 
     /// Removes the entry at `path`, and returns whether there was one. Its content stays in the content log.
@@ -106,20 +105,40 @@ extension DDrive {
     /// - Throws: ``DDriveError`` with code `notFound`, and as ``write(_:to:_:)``.
     public func move(_ path: String, to newPath: String) async throws(DDriveError) {
         let (old, new) = (try DDrive.filePath(path), try DDrive.filePath(newPath))
-        guard old != new else { return }
+        _ = try await replace(old) { (new, $0.record) }
+    }
+
+    /// Puts something in the place of an entry while nothing else can change the drive.
+    private func replace(
+        _ path: DrivePath, _ body: (Entry) -> (path: DrivePath, record: EntryRecord)
+    ) async throws(DDriveError) -> Entry {
+        try checkWritable()
         let batch = files.batch()
+        let stored: DTree.Entry?
         do throws(DTreeError) {
-            guard let entry = try await batch.get(old.bytes) else {
-                await batch.close()
-                throw DTreeError(.invalidArgument, "")
-            }
-            try await batch.put(new.bytes, entry.value)
-            try await batch.delete(old.bytes)
-            try await batch.flush()
+            try await batch.begin()
+            stored = try await batch.get(path.bytes)
         } catch {
             await batch.close()
-            guard !error.detail.isEmpty else { throw DDriveError(.notFound, "There is nothing at \(path)") }
             throw DDriveError(error)
+        }
+        guard let stored else {
+            await batch.close()
+            throw DDriveError(.notFound, "There is nothing at \(path.text)")
+        }
+        do throws(DDriveError) {
+            let (newPath, record) = body(try Entry(stored))
+            do throws(DTreeError) {
+                try await batch.put(newPath.bytes, record.encoded)
+                if newPath != path { try await batch.delete(path.bytes) }
+                let blocks = try await batch.flush()
+                return Entry(path: newPath.text, sequence: blocks.lowerBound, record: record)
+            } catch {
+                throw DDriveError(error)
+            }
+        } catch {
+            await batch.close()
+            throw error
         }
     }
 

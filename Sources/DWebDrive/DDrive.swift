@@ -21,6 +21,7 @@ public actor DDrive {
         self.files = files
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
 
     /// Opens the drive of a store, or one by its key.
@@ -30,19 +31,22 @@ public actor DDrive {
     /// - Parameters:
     ///   - store: The store. Each namespace of a store has room for one drive of its own.
     ///   - key: The key of a drive; nil for the store's own, which is created if there is none.
+    ///   - encryption: The secret without which neither paths nor content can be read; the same on all machines.
     /// - Throws: ``DDriveError`` with code `closed`, `storage`, `unsupportedFormat` or `cancelled`.
-    public static func open(in store: Basestore, key: PublicKey? = nil) async throws(DDriveError) -> DDrive {
+    public static func open(
+        in store: Basestore, key: PublicKey? = nil, encryption: BlockEncryption? = nil
+    ) async throws(DDriveError) -> DDrive {
         let database: DDatabase
         do throws(BasestoreError) {
             if let key {
-                database = try await store.database(key: key)
+                database = try await store.database(key: key, encryption: encryption)
             } else {
-                database = try await store.database(named: "db")
+                database = try await store.database(named: "db", encryption: encryption)
             }
         } catch {
             throw DDriveError(error)
         }
-        let engine = DriveEngine(store: store, database: database)
+        let engine = DriveEngine(store: store, database: database, encryption: encryption)
         // A writer's content log can be opened at once, so that peers which ask for it are served.
         if database.isWritable || database.length > 0 {
             do throws(DDriveError) {

@@ -47,6 +47,8 @@ public struct DDriveError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let storage = Code("storage")
         /// The local file system refused.
         public static let localFile = Code("local file")
+        /// How the drive is encrypted is not known yet, or it is not encrypted at all.
+        public static let undecipherable = Code("undecipherable")
         /// The arguments contradict each other.
         public static let invalidArgument = Code("invalid argument")
     }
@@ -83,6 +85,7 @@ public struct DDriveError: Error, Sendable, Equatable, CustomStringConvertible {
         case .closed: self.init(.closed, error.detail)
         case .cancelled: self.init(.cancelled, error.detail)
         case .invalidArgument: self.init(.invalidArgument, error.detail)
+        case .undecipherable: self.init(.undecipherable, error.detail)
         default: self.init(.storage, error.detail)
         }
     }

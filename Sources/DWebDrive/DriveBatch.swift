@@ -14,6 +14,7 @@ public actor DriveBatch {
         batch = drive.files.batch()
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { drive.unownedExecutor }
 
     /// Stages a file.

@@ -13,12 +13,14 @@ package actor DriveEngine {
     /// The part of the tree that the file interface shows; spec 50 section 9.1.3.
     nonisolated let files: DTree
     nonisolated let loop: any RuntimeLoop
+    private nonisolated let encryption: BlockEncryption?
     private var openContent: DDatabase?
     private var openings = MutationQueue()
     private var contentTurn = MutationQueue()
 
-    init(store: Basestore, database: DDatabase) {
+    init(store: Basestore, database: DDatabase, encryption: BlockEncryption?) {
         self.store = store
+        self.encryption = encryption
         loop = store.runtime.loop
         var options = DTree.Options()
         options.metadata = TreeHeader.Metadata()
@@ -52,21 +54,22 @@ package actor DriveEngine {
     }
 
     private func open(_ header: TreeHeader?) async throws(DDriveError) -> DDatabase {
-        do throws(BasestoreError) {
-            if let feed = header?.metadata?.contentFeed {
-                guard feed.count >= Bytes32.byteCount, let key = PublicKey(feed.prefix(Bytes32.byteCount)) else {
-                    throw BasestoreError(.storage, "")
-                }
-                return try await store.database(key: key)
+        if let feed = header?.metadata?.contentFeed {
+            guard feed.count >= Bytes32.byteCount, let key = PublicKey(feed.prefix(Bytes32.byteCount)) else {
+                throw DDriveError(.notADrive, "The key of the content log in the drive \(tree.key) is too short")
             }
-            guard let manifest = await tree.database.manifest(),
-                let derived = BlobsManifest.derive(from: manifest, driveKey: tree.key)
-            else { throw BasestoreError(.storage, "") }
-            let signer = tree.database.isWritable ? await tree.database.signer() : nil
-            return try await store.database(manifest: derived, signer: signer)
+            do throws(BasestoreError) { return try await store.database(key: key, encryption: encryption) } catch {
+                throw DDriveError(error)
+            }
+        }
+        guard let manifest = await tree.database.manifest(),
+            let derived = BlobsManifest.derive(from: manifest, driveKey: tree.key)
+        else { throw DDriveError(.notADrive, "The log \(tree.key) does not tell where the drive's content is") }
+        let signer = tree.database.isWritable ? await tree.database.signer() : nil
+        do throws(BasestoreError) {
+            return try await store.database(manifest: derived, signer: signer, encryption: encryption)
         } catch {
-            guard error.detail.isEmpty else { throw DDriveError(error) }
-            throw DDriveError(.notADrive, "The log \(tree.key) does not tell where the drive's content is")
+            throw DDriveError(error)
         }
     }
 

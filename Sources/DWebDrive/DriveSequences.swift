@@ -4,7 +4,9 @@ import DWebTree
 extension DDrive {
     /// Entries in the order of paths; see ``DDrive/entries(in:_:reportingTo:)``.
     public struct Entries: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Entry
+        /// How the sequence fails.
         public typealias Failure = DDriveError
 
         let drive: DDrive
@@ -44,7 +46,9 @@ extension DDrive {
 
     /// What is directly in a folder; see ``DDrive/children(of:_:)``.
     public struct Children: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Child
+        /// How the sequence fails.
         public typealias Failure = DDriveError
 
         let drive: DDrive
@@ -112,7 +116,9 @@ extension DDrive {
 
     /// Paths in which two versions differ; see ``DDrive/differences(from:in:_:)``.
     public struct Differences: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Difference
+        /// How the sequence fails.
         public typealias Failure = DDriveError
 
         let drive: DDrive
@@ -159,6 +165,7 @@ extension DDrive {
 
     /// Pairs of versions between which something changed; see ``DDrive/changes(in:_:)``.
     public struct Changes: AsyncSequence, Sendable {
+        /// How the sequence fails.
         public typealias Failure = DDriveError
 
         /// Two versions, each a drive that can be read.
@@ -205,7 +212,9 @@ extension DDrive {
 
     /// The content of a file in pieces; see ``DDrive/content(of:range:links:_:)``.
     public struct Content: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = [UInt8]
+        /// How the sequence fails.
         public typealias Failure = DDriveError
 
         enum Source: Sendable {

@@ -32,6 +32,7 @@ public actor FileWriter {
         self.blocking = blocking
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { drive.unownedExecutor }
 
     /// Adds a piece. One call at a time.

@@ -118,12 +118,16 @@ public final class DuplexPipe: DuplexStream {
         return (DuplexPipe(incoming: first, outgoing: second), DuplexPipe(incoming: second, outgoing: first))
     }
 
+    /// The next bytes, nil at the end; see ``DuplexStream/read()``.
     public func read() async throws(PortError) -> [UInt8]? { try await incoming.read() }
 
+    /// Queues bytes and waits while too much is queued; see ``DuplexStream/write(_:)``.
     public func write(_ chunk: [UInt8]) async throws(PortError) { try await outgoing.write(chunk) }
 
+    /// Ends the writable side; see ``DuplexStream/finish()``.
     public func finish() async { outgoing.finish() }
 
+    /// Ends both sides at once; see ``DuplexStream/abort()``.
     public func abort() {
         let reset = PortError(.connectionReset, "The other side closed the connection")
         outgoing.fail(reset)

@@ -30,13 +30,16 @@ public final class PosixLoop: RuntimeLoop {
     /// Whether the caller runs on the loop's thread.
     public var isCurrent: Bool { eventLoop.inEventLoop }
 
+    /// Runs `body` on the loop once `deadline` has passed; see ``RuntimeLoop/schedule(at:_:)``.
     public func schedule(at deadline: MonotonicTime, _ body: @escaping @Sendable () -> Void) -> any LoopTimer {
         let at = NIODeadline.uptimeNanoseconds(UInt64(clamping: deadline.nanoseconds))
         return PosixTimer(scheduled: eventLoop.scheduleTask(deadline: at, body))
     }
 
+    /// Runs `body` on the loop as soon as possible; see ``RuntimeLoop/execute(_:)``.
     public func execute(_ body: @escaping @Sendable () -> Void) { eventLoop.execute(body) }
 
+    /// Takes a job of the concurrency runtime; not for direct use.
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         let mustSchedule = queue.withLock { queue in
@@ -68,12 +71,16 @@ public final class PosixLoop: RuntimeLoop {
         }
     }
 
+    /// This loop as the executor of actors.
     public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
+    /// This loop as the executor that tasks prefer.
     public func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
+    /// Traps unless the caller runs on the loop.
     public func checkIsolated() { eventLoop.preconditionInEventLoop() }
 
+    /// Whether the caller runs on the loop.
     public func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
     /// Ends the loop's thread. Close everything that runs on it first; not callable from the loop itself.

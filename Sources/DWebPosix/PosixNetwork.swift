@@ -19,6 +19,7 @@ public struct PosixNetwork: NetworkProvider {
     /// Sockets whose events arrive on `loop`.
     public init(loop: PosixLoop) { self.loop = loop }
 
+    /// Binds a UDP socket; see ``NetworkProvider/bind(_:receive:)``.
     public func bind(
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) async throws(PortError) -> any DatagramSocket {
@@ -73,6 +74,7 @@ public struct PosixNetwork: NetworkProvider {
         return socket
     }
 
+    /// The addresses of this host's interfaces that are up.
     public func interfaceAddresses() -> [InterfaceAddress] {
         guard let devices = try? System.enumerateDevices() else { return [] }
         return devices.compactMap { device in
@@ -85,6 +87,7 @@ public struct PosixNetwork: NetworkProvider {
         }
     }
 
+    /// The IPv4 addresses of a host name; see ``NetworkProvider/resolve(host:)``.
     public func resolve(host: String) async throws(PortError) -> [DWebBase.SocketAddress] {
         if let address = DWebBase.SocketAddress(host: host, port: 0) { return [address] }
         // The system's resolver blocks, so it runs on a thread that may.

@@ -61,8 +61,10 @@ public final class TCPStream: DuplexStream {
         }
     }
 
+    /// The next bytes, nil at the end; see ``DuplexStream/read()``.
     public func read() async throws(PortError) -> [UInt8]? { try await inbox.next(from: channel) }
 
+    /// Queues bytes and waits while too much is queued; see ``DuplexStream/write(_:)``.
     public func write(_ chunk: [UInt8]) async throws(PortError) {
         do {
             try await channel.writeAndFlush(ByteBuffer(bytes: chunk)).get()
@@ -71,8 +73,10 @@ public final class TCPStream: DuplexStream {
         }
     }
 
+    /// Ends the writable side; see ``DuplexStream/finish()``.
     public func finish() async { try? await channel.close(mode: .output).get() }
 
+    /// Ends both sides at once; see ``DuplexStream/abort()``.
     public func abort() {
         channel.close(promise: nil)
         inbox.end(PortError(.closed, "The connection was closed"))

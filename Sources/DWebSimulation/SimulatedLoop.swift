@@ -50,6 +50,7 @@ public final class SimulatedLoop: RuntimeLoop {
     /// Whether the caller is run by this loop.
     public var isCurrent: Bool { state.withLock { $0.runningThread == SimulatedLoop.currentThread } }
 
+    /// Runs `body` on the loop once `deadline` has passed; see ``RuntimeLoop/schedule(at:_:)``.
     public func schedule(at deadline: MonotonicTime, _ body: @escaping @Sendable () -> Void) -> any LoopTimer {
         let handle = SimulatedTimer(body)
         state.withLock { state in
@@ -60,21 +61,27 @@ public final class SimulatedLoop: RuntimeLoop {
         return handle
     }
 
+    /// Runs `body` on the loop as soon as possible; see ``RuntimeLoop/execute(_:)``.
     public func execute(_ body: @escaping @Sendable () -> Void) {
         state.withLock { $0.ready.append(.body(body)) }
     }
 
+    /// Takes a job of the concurrency runtime; not for direct use.
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         state.withLock { $0.ready.append(.job(unowned)) }
     }
 
+    /// This loop as the executor of actors.
     public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
+    /// This loop as the executor that tasks prefer.
     public func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
+    /// Traps unless the caller runs on the loop.
     public func checkIsolated() { precondition(isCurrent, "this must run on the simulation's loop") }
 
+    /// Whether the caller runs on the loop.
     public func isIsolatingCurrentContext() -> Bool? { isCurrent }
 
     /// Runs `body` as a task of this loop and drives the loop on the calling thread until it ends.

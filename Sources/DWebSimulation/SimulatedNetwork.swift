@@ -203,16 +203,19 @@ public struct SimulatedHost: NetworkProvider {
         self.address = address
     }
 
+    /// Binds a UDP socket; see ``NetworkProvider/bind(_:receive:)``.
     public func bind(
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) async throws(PortError) -> any DatagramSocket {
         try network.bind(options, host: address, receive: receive)
     }
 
+    /// The addresses of this host's interfaces that are up.
     public func interfaceAddresses() -> [InterfaceAddress] {
         [InterfaceAddress(name: "sim0", address: address, isLoopback: false)]
     }
 
+    /// The IPv4 addresses of a host name; see ``NetworkProvider/resolve(host:)``.
     public func resolve(host: String) async throws(PortError) -> [SocketAddress] {
         guard let address = SocketAddress(host: host, port: 0) else {
             throw PortError(.notFound, "A simulated network has no name \(host)")

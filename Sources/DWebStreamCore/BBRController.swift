@@ -1,7 +1,8 @@
 /// BBR version 1 in packets and nanoseconds, with the constants of the living network; spec 10 section 9.
 ///
 /// Where the specification lists an oddity of the reference, the plain algorithm is followed: the window is saved on
-/// entering recovery and restored on leaving it, and the phase of bandwidth probing starts at random.
+/// entering recovery and restored on leaving it, and the phase of bandwidth probing starts at random. Beyond it, startup
+/// also ends once it makes a queue overflow, instead of pouring into it for three more rounds.
 package final class BBRController: CongestionController {
     private enum Mode {
         case startup
@@ -19,6 +20,9 @@ package final class BBRController: CongestionController {
     private static let probeRoundTripDuration = 200 * Int64.millisecond
     private static let fullPipeGrowth = 1.25
     private static let fullPipeRounds = 3
+    // Chance loses less than this share of a round's packets; a queue that overflows at several times its rate, more.
+    private static let overflowShare = 0.15
+    private static let overflowPacketCount = 100
     private static let pacingMargin = 0.99
     private static let aggregationRounds = 5
     private static let aggregationCapMilliseconds = 100.0
@@ -42,6 +46,8 @@ package final class BBRController: CongestionController {
     private var fullBandwidth = 0.0
     private var fullCount = 0
     private var isPipeFull = false
+    private var roundLost = 0
+    private var roundDelivered = 0
     private var savedWindow = 0
     private var probeDoneTime: Int64?
     private var isProbeRoundDone = false
@@ -63,6 +69,9 @@ package final class BBRController: CongestionController {
         pacingRate = Double(CongestionConstants.initialWindow * payloadByteCount) * BBRController.highGain
     }
 
+    var state: String {
+        "\(mode) bw \(bottleneck) full \(isPipeFull) cycle \(cycleIndex) agg \(aggregation) cons \(conservesPackets) saved \(savedWindow)"
+    }
     /// Packets per millisecond.
     private var bottleneck: Double { bandwidth.value }
 
@@ -157,8 +166,19 @@ package final class BBRController: CongestionController {
     }
 
     private func checkFullPipe(_ sample: RateSample) {
-        guard !isPipeFull, isRoundStart, !sample.isAppLimited else { return }
-        if bottleneck >= fullBandwidth * BBRController.fullPipeGrowth {
+        guard !isPipeFull else { return }
+        roundLost += sample.newlyLost
+        roundDelivered += sample.newlyAcknowledged
+        guard isRoundStart else { return }
+        let isOverflowing =
+            roundLost >= BBRController.overflowPacketCount
+            && Double(roundLost) > BBRController.overflowShare * Double(roundLost + roundDelivered)
+        roundLost = 0
+        roundDelivered = 0
+        guard !sample.isAppLimited else { return }
+        if isOverflowing {
+            isPipeFull = true
+        } else if bottleneck >= fullBandwidth * BBRController.fullPipeGrowth {
             fullBandwidth = bottleneck
             fullCount = 0
         } else {

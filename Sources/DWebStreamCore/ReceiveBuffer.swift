@@ -16,6 +16,10 @@ struct ReceiveBuffer {
     private var slots: [Slot] = []
     private var received: [UInt8] = []
     private var capacityHint = 0
+    /// Where the packets lie that came to wait since the last report; nil if there are none.
+    private var unreported: (low: UInt32, high: UInt32)?
+    /// Where the next report goes on with what was reported before.
+    private var reportCursor: UInt32 = 0
 
     init(nextSequence: UInt32) { self.nextSequence = nextSequence }
 
@@ -64,7 +68,55 @@ struct ReceiveBuffer {
         slots[Int(sequence) & (slots.count - 1)] = Slot(payload: Array(payload), isPresent: true)
         waitingByteCount += charge
         noteArrival(of: sequence)
+        if let (low, high) = unreported {
+            unreported = (sequence.precedes(low) ? sequence : low, high.precedes(sequence) ? sequence : high)
+        } else {
+            unreported = (sequence, sequence)
+        }
         return true
+    }
+
+    /// Whether packets wait that no report has mentioned yet.
+    var hasUnreported: Bool { unreported != nil && hasGap }
+
+    /// At most `limit` of the runs that wait, ascending: all if they fit, else those with packets that were not reported
+    /// yet, from the last one down, and some of the others in turn, in case their report was lost.
+    mutating func takeReport(limit: Int) -> [SACKBlock] {
+        guard runs.count > limit else {
+            unreported = nil
+            return Array(runs)
+        }
+        var chosen: [Int] = []
+        if let (low, high) = unreported {
+            var index = firstRun(after: high) - 1
+            while index >= 0, chosen.count < limit - limit / 5, low.precedes(runs[index].end) {
+                chosen.append(index)
+                index -= 1
+            }
+            let isDone = index < 0 || !low.precedes(runs[index].end)
+            unreported = isDone ? nil : (low, runs[index].end &- 1)
+        }
+        let fresh = chosen.last.map { $0...chosen[0] }
+        var index = firstRun(after: reportCursor)
+        var visitedCount = 0
+        while chosen.count < limit, visitedCount < runs.count {
+            if index >= runs.count { index = 0 }
+            if fresh?.contains(index) != true { chosen.append(index) }
+            index += 1
+            visitedCount += 1
+        }
+        if index > 0 { reportCursor = runs[index - 1].start }
+        return chosen.sorted().map { runs[$0] }
+    }
+
+    /// The index of the first run that begins after `sequence`.
+    private func firstRun(after sequence: UInt32) -> Int {
+        var (lower, upper) = (0, runs.count)
+        while lower < upper {
+            let middle = (lower + upper) / 2
+            if sequence.precedes(runs[middle].start) { upper = middle } else { lower = middle + 1 }
+        }
+        return lower
     }
 
     /// Delivers every waiting packet that follows without a gap, and stops after `last` if that is given.
@@ -79,7 +131,10 @@ struct ReceiveBuffer {
             if run.end == nextSequence { runs.removeFirst() } else { runs[0].start = nextSequence }
             append(slot.payload[...])
         }
-        if runs.isEmpty, slots.count > 1_024 { slots = [] }
+        if runs.isEmpty {
+            unreported = nil
+            if slots.count > 1_024 { slots = [] }
+        }
     }
 
     /// Forgets the packets that wait.
@@ -87,6 +142,7 @@ struct ReceiveBuffer {
         runs = []
         slots = []
         waitingByteCount = 0
+        unreported = nil
     }
 
     private mutating func reserve(_ count: Int) {
@@ -107,13 +163,7 @@ struct ReceiveBuffer {
     private mutating func noteArrival(of sequence: UInt32) {
         // Most arrivals extend the last run; the search only matters after heavy reordering.
         var index = runs.count
-        if let last = runs.last, sequence.precedes(last.start) {
-            var lower = 0
-            while lower < index {
-                let middle = (lower + index) / 2
-                if sequence.precedes(runs[middle].start) { index = middle } else { lower = middle + 1 }
-            }
-        }
+        if let last = runs.last, sequence.precedes(last.start) { index = firstRun(after: sequence) }
         // Every run before `index` begins at or before the number.
         let joinsPrevious = index > 0 && runs[index - 1].end == sequence
         let joinsNext = index < runs.count && runs[index].start == sequence &+ 1

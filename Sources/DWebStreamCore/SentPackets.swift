@@ -20,7 +20,8 @@ struct SentPacket {
     /// The position of the payload in the stream of bytes, and the chunk that holds its first byte.
     var streamOffset = 0
     var chunkIndex = 0
-    /// Neighbours in the list that the packet is in.
+    /// Neighbours in the list that the packet is in. Of a selectively acknowledged packet, `next` is a later number up to
+    /// which all are acknowledged.
     var previous: UInt32 = 0
     var next: UInt32 = 0
     var payloadCount: UInt16 = 0

@@ -6,8 +6,13 @@ package enum UDXLimits {
     package static let reorderByteCountBeyondWindow = 1 << 20
     /// What a packet that waits out of order is charged beyond its payload, in bytes.
     package static let reorderOverheadByteCount = 64
+    /// The most packets that may be outstanding beyond the peer's window: what a receiver keeps beyond it, for the largest
+    /// packets.
+    package static let packetsBeyondWindow = reorderByteCountBeyondWindow / (1_500 + reorderOverheadByteCount)
     /// The most SACK blocks sent in one packet.
     package static let sackBlocksSentPerPacket = 50
+    /// The most packets that one answer takes if its blocks do not fit into one.
+    package static let sackPacketsPerAnswer = 4
     /// The most SACK blocks read from one packet.
     package static let sackBlocksReadPerPacket = 253
     /// The most sequence numbers that may be outstanding; half of what a receiver keeps.

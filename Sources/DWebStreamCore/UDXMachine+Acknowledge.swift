@@ -31,6 +31,8 @@ extension UDXMachine {
         // Step 15.
         if header.flags.contains(.sack), isOutstanding {
             acknowledgeSelectively(header, bytes, extensionStart, rest, now)
+        } else if header.flags.isDisjoint(with: [.data, .end, .message]) {
+            isReportCutShort = false
         }
         // Step 16.
         if rate.delivered != deliveredBefore {
@@ -94,7 +96,6 @@ extension UDXMachine {
         writing.acknowledge(upTo: last.streamOffset + Int(last.payloadCount))
         remoteAcknowledged = acknowledgement
         if !isOutstanding {
-            previousBlocks.removeAll(keepingCapacity: true)
             packets.shrinkIfLarge()
             if destinations.count > 1, let destination {
                 destinations = [destination]
@@ -113,16 +114,12 @@ extension UDXMachine {
         return true
     }
 
-    /// Step 15. Blocks repeat from packet to packet, so only what a block has beyond its last appearance is visited.
+    /// Step 15. Blocks repeat from packet to packet: what is known of a block is passed over in few steps, because each of
+    /// its packets knows a later one up to which all were acknowledged.
     private mutating func acknowledgeSelectively(
         _ header: UDXHeader, _ bytes: [UInt8], _ extensionStart: Int, _ rest: Int, _ now: Int64
     ) {
-        var seen: [SACKBlock] = []
-        swap(&seen, &previousBlocks)
-        var seenIndex = 0
-        var current: [SACKBlock] = []
         let count = header.sackBlockCount(rest: rest)
-        current.reserveCapacity(count)
         let outstanding = nextSequence.serialDistance(from: remoteAcknowledged)
         var visited = 0
         for index in 0..<count {
@@ -133,27 +130,19 @@ extension UDXMachine {
             let end = block.end.serialDistance(from: remoteAcknowledged)
             guard start >= visited, start < end, end <= outstanding else { continue }
             visited = end
-            var first = block.start
-            while seenIndex < seen.count,
-                seen[seenIndex].end.serialDistance(from: remoteAcknowledged) < start
-            {
-                seenIndex += 1
-            }
-            if seenIndex < seen.count, seen[seenIndex].start == first {
-                if seen[seenIndex].end.serialDistance(from: remoteAcknowledged) >= end {
-                    current.append(seen[seenIndex])
-                    continue
+            var sequence = block.start
+            while sequence.precedes(block.end) {
+                if packets[sequence].state == .selectivelyAcknowledged {
+                    sequence = packets[sequence].next
+                } else {
+                    markAcknowledged(sequence, isCumulative: false, now)
+                    sequence &+= 1
+                    packets[sequence &- 1].next = sequence
                 }
-                first = seen[seenIndex].end
             }
-            var sequence = first
-            while sequence != block.end {
-                markAcknowledged(sequence, isCumulative: false, now)
-                sequence &+= 1
-            }
-            current.append(block)
+            if packets[block.start].next.precedes(block.end) { packets[block.start].next = block.end }
         }
-        previousBlocks = current
+        isReportCutShort = count >= UDXLimits.sackBlocksSentPerPacket
     }
 
     /// Spec 10 section 8.1.
@@ -164,6 +153,7 @@ extension UDXMachine {
         case .selectivelyAcknowledged:
             guard isCumulative else { return }
             selectivelyAcknowledgedCount -= 1
+            selectivelyAcknowledgedByteCount -= Int(packets[sequence].payloadCount)
             packets[sequence].state = .absent
             return
         case .inFlight:
@@ -172,7 +162,10 @@ extension UDXMachine {
             packets.removeLost(sequence)
         }
         packets[sequence].state = isCumulative ? .absent : .selectivelyAcknowledged
-        if !isCumulative { selectivelyAcknowledgedCount += 1 }
+        if !isCumulative {
+            selectivelyAcknowledgedCount += 1
+            selectivelyAcknowledgedByteCount += Int(packets[sequence].payloadCount)
+        }
         let packet = packets[sequence]
         rate.add(packet)
         let sample = roundTrip.clamped(now - packet.timeSent)

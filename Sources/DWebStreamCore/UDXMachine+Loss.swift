@@ -29,6 +29,8 @@ extension UDXMachine {
             let wait = packets[sequence].timeSent + slack
             if wait > 0 {
                 delay = max(delay, wait)
+            } else if isReportCutShort, !sequence.precedes(highestAcknowledged), !packets[sequence].isRetransmitted {
+                // It may have arrived: the peer's report, which has no more than 50 blocks, did not get that far.
             } else {
                 if packets[sequence].isProbe {
                     probeCount += 1

@@ -101,7 +101,10 @@ extension UDXMachine {
         inOrderSinceAcknowledgement += 1
         let limit = options.acknowledgesEveryPacket ? 1 : 64
         if inOrderSinceAcknowledgement >= limit, destination != nil {
-            controls.append(acknowledgement())
+            for _ in 0..<UDXLimits.sackPacketsPerAnswer {
+                controls.append(acknowledgement())
+                if !receiving.hasUnreported { break }
+            }
             isAcknowledgementDue = false
             inOrderSinceAcknowledgement = 0
         } else {
@@ -109,10 +112,10 @@ extension UDXMachine {
         }
     }
 
-    /// An acknowledgement of everything received so far.
-    func acknowledgement() -> ControlPacket {
+    /// An acknowledgement of everything received so far, as far as it fits into one packet.
+    mutating func acknowledgement() -> ControlPacket {
         var packet = ControlPacket(header: controlHeader(receiving.hasGap ? .sack : []))
-        if receiving.hasGap { packet.blocks = Array(receiving.runs.prefix(UDXLimits.sackBlocksSentPerPacket)) }
+        if receiving.hasGap { packet.blocks = receiving.takeReport(limit: UDXLimits.sackBlocksSentPerPacket) }
         return packet
     }
 }

@@ -55,8 +55,12 @@ extension UDXMachine {
         guard isAcknowledgementDue else { return 0 }
         isAcknowledgementDue = false
         inOrderSinceAcknowledgement = 0
-        emit(acknowledgement(), to: destination, into: &output)
-        return 1
+        var count = 0
+        repeat {
+            emit(acknowledgement(), to: destination, into: &output)
+            count += 1
+        } while receiving.hasUnreported && count < UDXLimits.sackPacketsPerAnswer
+        return count
     }
 
     /// Spec 10 section 8.6.
@@ -108,9 +112,11 @@ extension UDXMachine {
         let payloadLimit = payloadByteCount
         let windowPackets = peerWindow == 0 ? 0 : max(1, peerWindow / payloadLimit)
         let limit = min(congestionWindow, windowPackets)
+        // What waits behind a hole fills the peer's memory though it is no longer in flight.
+        let outstandingLimit = min(windowPackets + UDXLimits.packetsBeyondWindow, UDXLimits.outstandingPackets)
         var sentNew = 0
         while hasUnsent, packets.inFlight.count < limit, pacer.isOpen, count < budget,
-            nextSequence.serialDistance(from: remoteAcknowledged) < UDXLimits.outstandingPackets
+            nextSequence.serialDistance(from: remoteAcknowledged) < outstandingLimit
         {
             let sequence = nextSequence
             sendNew(destination, now, mayProbe: true, into: &output)

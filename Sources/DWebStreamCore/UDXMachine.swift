@@ -72,7 +72,9 @@ struct UDXMachine: ~Copyable {
     var phase = RecoveryPhase.open
     var recoverySequence: UInt32 = 0
     var selectivelyAcknowledgedCount = 0
-    var previousBlocks: [SACKBlock] = []
+    var selectivelyAcknowledgedByteCount = 0
+    /// Whether the peer's last report may have left out what lies beyond its last block.
+    var isReportCutShort = false
     var roundTrip = RoundTripEstimator()
     var rackTime: Int64 = -1
     var rackRoundTripTime: Int64 = 0
@@ -213,8 +215,10 @@ struct UDXMachine: ~Copyable {
         return !isWriterBlocked
     }
 
+    /// What was acknowledged selectively does not count: a hole would otherwise starve the sender.
     var isAboveWriteLimit: Bool {
-        writing.unacknowledgedCount > 262_144 + min(congestionWindow * payloadByteCount, peerWindow)
+        writing.unacknowledgedCount - selectivelyAcknowledgedByteCount
+            > 262_144 + min(congestionWindow * payloadByteCount, peerWindow)
     }
 
     mutating func sendMessage(_ payload: [UInt8]) {
@@ -252,7 +256,7 @@ struct UDXMachine: ~Copyable {
     mutating func stopSending() {
         writing.removeAll()
         packets.removeAll()
-        previousBlocks = []
+        selectivelyAcknowledgedByteCount = 0
         timer = .none
         timerDeadline = .max
         paceDeadline = .max

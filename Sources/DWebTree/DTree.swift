@@ -84,6 +84,7 @@ public actor DTree {
         self.separator = separator
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
 
     // MARK: State

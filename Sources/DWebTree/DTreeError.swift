@@ -39,6 +39,8 @@ public struct DTreeError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let cancelled = Code("cancelled")
         /// The storage refused.
         public static let storage = Code("storage")
+        /// How the log is encrypted is not known yet, or a block is not encrypted at all.
+        public static let undecipherable = Code("undecipherable")
         /// The arguments contradict each other.
         public static let invalidArgument = Code("invalid argument")
     }
@@ -69,6 +71,7 @@ public struct DTreeError: Error, Sendable, Equatable, CustomStringConvertible {
         case .cancelled: self.init(.cancelled, error.detail)
         case .snapshotNotAvailable: self.init(.snapshotNotAvailable, error.detail)
         case .conflict: self.init(.conflict, error.detail)
+        case .undecipherable: self.init(.undecipherable, error.detail)
         default: self.init(.storage, error.detail)
         }
     }

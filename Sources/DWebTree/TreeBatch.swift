@@ -13,6 +13,7 @@ public actor TreeBatch {
 
     init(tree: DTree) { self.tree = tree }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { tree.unownedExecutor }
 
     /// Stages a put, and returns whether anything will be written; see ``DTree/put(_:_:ifReplacing:)``.
@@ -44,6 +45,19 @@ public actor TreeBatch {
     /// Stages the deletion of a key that is text.
     @discardableResult
     public func delete(_ key: String) async throws(DTreeError) -> Bool { try await delete(Array(key.utf8)) }
+
+    /// Takes the turn to change the tree now, so that what is read through the batch stays true until it ends.
+    ///
+    /// - Throws: ``DTreeError`` with code `notWritable`, `closed` or `storage`.
+    public func begin() async throws(DTreeError) {
+        guard !isEnded else { throw TreeEngine.endedBatch }
+        guard tree.view == nil else {
+            throw DTreeError(.notWritable, "A version that was checked out cannot be changed")
+        }
+        await enterMutation()
+        defer { mutations.leave() }
+        _ = try await currentTurn()
+    }
 
     /// The entry of `key` with the changes staged so far; nil if there is none.
     ///

@@ -89,14 +89,14 @@ extension TreeEngine {
 
     /// What one step of a scan gave.
     private enum ScanStep {
-        case block(TreeBlock)
+        case entry(key: [UInt8], block: TreeBlock)
         case missing(UInt64)
         case end
     }
 
     private func step(_ cursor: inout TreeCursor) throws(DTreeError) -> ScanStep {
         do throws(TreeStop) {
-            return if let block = try cursor.next(cache) { .block(block) } else { .end }
+            return if let (key, block) = try cursor.next(cache) { .entry(key: key, block: block) } else { .end }
         } catch {
             switch error {
             case .missing(let block): return .missing(block)
@@ -119,10 +119,14 @@ extension TreeEngine {
         while entries.count < limit, byteCount < TreeLimits.scanByteCount {
             switch try step(&cursor) {
             case .end: return (cursor, entries)
-            case .block(let block):
+            case .entry(let key, let block):
                 loadCount = 0
-                let entry = try await entry(block, deadline)
-                byteCount += entry.key.count + (entry.value?.count ?? 0)
+                // Values that memory keeps need no second look.
+                let entry =
+                    block.isValueElided
+                    ? try await entry(block, deadline)
+                    : DTree.Entry(sequence: block.sequence, key: key, value: block.value)
+                byteCount += key.count + (entry.value?.count ?? 0)
                 entries.append(entry)
             case .missing(let block):
                 loadCount += 1
@@ -245,9 +249,21 @@ extension TreeEngine {
         let cache: TreeCache
         let missing: Missing
 
+        func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8] {
+            try noting { () throws(TreeStop) in try cache.key(sequence) }
+        }
+
+        func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode {
+            try noting { () throws(TreeStop) in try cache.node(pointer) }
+        }
+
         func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
+            try noting { () throws(TreeStop) in try cache.block(sequence) }
+        }
+
+        private func noting<Result>(_ body: () throws(TreeStop) -> Result) throws(TreeStop) -> Result {
             do throws(TreeStop) {
-                return try cache.block(sequence)
+                return try body()
             } catch {
                 if case .missing(let block) = error { missing.block = block }
                 throw error

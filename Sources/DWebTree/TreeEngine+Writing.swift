@@ -1,6 +1,7 @@
 import DWebBase
 import DWebDatabase
 import DWebPorts
+import DequeModule
 
 /// Whether a change may replace what is there: called with the present entry only if the key exists.
 public typealias ReplacementCondition = @Sendable (_ present: DTree.Entry) async -> Bool

@@ -1,6 +1,7 @@
 import DWebBase
 import DWebDatabase
 import DWebPorts
+import DequeModule
 
 /// A version of a tree: what a read sees.
 struct TreeView: Sendable, Equatable {
@@ -23,7 +24,7 @@ package actor TreeEngine {
     private var isHeaderChecked = false
 
     var mutations = MutationQueue()
-    var pending: [PendingChange] = []
+    var pending: Deque<PendingChange> = []
     /// The touched part of the newest version, kept between single changes.
     var draft: TreeDraft?
     /// The batch that has the turn.
@@ -98,6 +99,10 @@ package actor TreeEngine {
     /// Brings a block into memory, and those of `ahead` that are missing as well.
     func load(_ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline) async throws(DTreeError) {
         let fork = cacheFork
+        if ahead.isEmpty, let blocks = try await stored(sequence..<sequence + 1) {
+            try keep(blocks[0], sequence, of: fork, needed: sequence)
+            return
+        }
         var absent: [UInt64] = []
         for run in TreeEngine.runs(of: ahead.filter { $0 != sequence && !cache.contains($0) } + [sequence]) {
             if let blocks = try await stored(run) {
@@ -126,8 +131,12 @@ package actor TreeEngine {
     /// Blocks in a row if all are stored here.
     private func stored(_ run: Range<UInt64>) async throws(DTreeError) -> [[UInt8]]? {
         do throws(DDatabaseError) {
+            if run.count == 1 {
+                // One question instead of two, and only the rare answer no costs more.
+                if database.length <= run.lowerBound { return nil }
+                return [try await database.block(at: run.lowerBound, .localOnly)]
+            }
             guard try await database.has(run) else { return nil }
-            if run.count == 1 { return [try await database.block(at: run.lowerBound, .localOnly)] }
             return try await database.blocks(at: run, .localOnly)
         } catch {
             // A block may have been cleared between question and answer.
@@ -213,5 +222,5 @@ struct ReadDeadline: Sendable {
 
 extension TreeEngine {
     /// Whether a block is held in memory.
-    package func isInMemory(_ sequence: UInt64) -> Bool { cache.contains(sequence) }
+    package func isInMemory(_ sequence: UInt64) -> Bool { cache.containsKey(sequence) }
 }

@@ -12,8 +12,12 @@ package enum TreeLimits {
     package static let keyByteCount = 65_536
     /// Bytes of a block that are kept in memory with its value; of larger ones only key and nodes are kept.
     package static let cachedValueByteCount = 4_096
-    /// Bytes of decoded blocks that one generation of the cache holds; there are two.
-    package static let cacheByteCount = 6 << 20
+    /// Bytes of keys that one generation of the cache holds; there are two.
+    package static let cachedKeysByteCount = 4 << 20
+    /// Bytes of nodes that one generation of the cache holds; there are two.
+    package static let cachedNodesByteCount = 3 << 20
+    /// Bytes of blocks that one generation of the cache holds; there are two.
+    package static let cachedBlocksByteCount = 3 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
     package static let loadsPerStep = 4_096
     /// Blocks asked of peers ahead of a scan.
@@ -25,7 +29,7 @@ package enum TreeLimits {
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.
-    package static let draftNodeCount = 4_096
+    package static let draftNodeCount = 8_192
     /// Single changes that are written together at most.
     package static let groupCount = 1_024
     /// Blocks that a peer may name in one hint.

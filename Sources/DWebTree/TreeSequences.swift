@@ -3,7 +3,9 @@ import DWebDatabase
 extension DTree {
     /// Entries in the order of keys; see ``DTree/entries(in:isReversed:limit:_:)``.
     public struct Entries: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Entry
+        /// How the sequence fails.
         public typealias Failure = DTreeError
 
         let tree: DTree
@@ -75,7 +77,9 @@ extension DTree {
 
     /// Keys in which two versions differ; see ``DTree/differences(from:in:limit:_:)``.
     public struct Differences: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Difference
+        /// How the sequence fails.
         public typealias Failure = DTreeError
 
         let tree: DTree
@@ -149,7 +153,9 @@ extension DTree {
 
     /// Changes in the order they were made; see ``DTree/history(_:isReversed:limit:isLive:_:)``.
     public struct History: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = Change
+        /// How the sequence fails.
         public typealias Failure = DTreeError
 
         let tree: DTree
@@ -241,6 +247,7 @@ extension DTree {
 
     /// Pairs of versions between which something changed; see ``DTree/changes(in:_:)``.
     public struct Changes: AsyncSequence, Sendable {
+        /// How the sequence fails.
         public typealias Failure = DTreeError
 
         /// Two versions, each a tree that can be read.

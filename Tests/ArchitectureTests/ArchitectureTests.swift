@@ -35,6 +35,12 @@ import Testing
         "DWebNetworker": collections.union([
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebWireCore", "DWebDatabase", "DWebStore", "DWebSwarm",
         ]),
+        "DWebTree": ["DWebBase", "DWebDatabase", "DWebPorts", "DequeModule", "Synchronization"],
+        "DWebDrive": system.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
+            "DequeModule",
+            "Synchronization", "Dispatch",
+        ]),
         "DWeb": [
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
             "DWebNetworker",

@@ -2,6 +2,7 @@ import DWebBase
 import DWebDatabase
 import DWebDrive
 import DWebTree
+import Synchronization
 import Testing
 
 /// Drives written by strangers: typed errors, bounded memory, and nothing outside of the folder.
@@ -158,15 +159,9 @@ import Testing
 
 /// Collects errors from a callback.
 final class Reported: Sendable {
-    private let errors = Lock()
+    private let errors = Mutex<[DDriveError.Code]>([])
 
-    var codes: [DDriveError.Code] { errors.values }
+    var codes: [DDriveError.Code] { errors.withLock { $0 } }
 
-    func note(_ error: DDriveError) { errors.append(error.code) }
-
-    private final class Lock: @unchecked Sendable {
-        // Used on one simulated loop only.
-        private(set) var values: [DDriveError.Code] = []
-        func append(_ code: DDriveError.Code) { values.append(code) }
-    }
+    func note(_ error: DDriveError) { errors.withLock { $0.append(error.code) } }
 }

@@ -123,6 +123,86 @@ import Testing
         }
     }
 
+    @Test func contentLogsNamedByTheHeader() throws {
+        let world = SimulatedWorld(seed: 1)
+        try world.run {
+            let store = try await world.store(1)
+            let named = try await store.database(named: "elsewhere")
+            for (number, feed) in [named.key.bytes, named.key.bytes + [1, 2], [1, 2, 3]].enumerated() {
+                let part = store.namespace("\(number)")
+                var options = DTree.Options()
+                options.metadata = TreeHeader.Metadata(contentFeed: feed)
+                try await DTree(try await part.database(named: "db"), runtime: store.runtime, options: options).put(
+                    "x", "y")
+                let code = await failure {
+                    let drive = try await DDrive.open(in: part)
+                    #expect(try await drive.contentDatabase().key == named.key)
+                    try await drive.write(bytes("1"), to: "/f")
+                    #expect(try await drive.read("/f") == bytes("1"))
+                }
+                #expect(code == (feed.count < 32 ? .notADrive : nil))
+            }
+        }
+    }
+
+    @Test func encryptedDrivesNeedTheirKey() throws {
+        let world = SimulatedWorld(seed: 4)
+        try world.run {
+            let stores = [try await world.store(1), try await world.store(2), try await world.store(3)]
+            let encryption = BlockEncryption.key(Bytes32(repeating: 9))
+            let writer = try await DDrive.open(in: stores[0], encryption: encryption)
+            try await writer.write(content(1, byteCount: 100_000), to: "/secret")
+            try await writer.write(bytes("after"), to: "/after")
+            let range: Range<UInt64> = 70_000..<70_100
+            let part = try await writer.read("/secret", range: range)
+            #expect(part == Array(content(1, byteCount: 100_000)[70_000..<70_100]))
+            let reader = try await DDrive.open(in: stores[1], key: writer.key, encryption: encryption)
+            let stranger = try await DDrive.open(in: stores[2], key: writer.key)
+            try await connected(stores[0], stores[1]) {
+                #expect(try await reader.paths() == ["/after", "/secret"])
+                let part = try await reader.read("/secret", range: range)
+                #expect(part == Array(content(1, byteCount: 100_000)[70_000..<70_100]))
+                let all = try await reader.streamed("/secret")
+                #expect(all == content(1, byteCount: 100_000))
+            }
+            try await connected(stores[0], stores[2]) {
+                #expect(await failure { _ = try await stranger.paths() } != nil)
+                #expect(await failure { _ = try await stranger.read("/secret") } != nil)
+            }
+        }
+    }
+
+    @Test func concurrentWritersDoNotMixContent() throws {
+        try withDrive { drive in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<8 {
+                    group.addTask {
+                        let writer = try drive.writer(to: "/stream\(number)")
+                        for piece in 0..<20 { try await writer.write(content(number &+ piece, byteCount: 30_000)) }
+                        try await writer.finish()
+                    }
+                    group.addTask { try await drive.write(content(number, byteCount: 150_000), to: "/whole\(number)") }
+                    group.addTask {
+                        let batch = drive.batch()
+                        for index in 0..<5 {
+                            try await batch.write(content(index, byteCount: 99), to: "/b\(number)/\(index)")
+                        }
+                        try await batch.flush()
+                    }
+                }
+                try await group.waitForAll()
+            }
+            for number in 0..<8 {
+                let whole = try await drive.read("/whole\(number)")
+                #expect(whole == content(number, byteCount: 150_000))
+                let stream = try await drive.read("/stream\(number)")
+                #expect(stream == (0..<20).flatMap { content(number &+ $0, byteCount: 30_000) })
+                let small = try await drive.read("/b\(number)/4")
+                #expect(small == content(4, byteCount: 99))
+            }
+        }
+    }
+
     @Test func folders() throws {
         try withDrive { drive in
             for path in ["/a", "/a/x", "/a/y/z", "/a0", "/b"] { try await drive.write(bytes(path), to: path) }

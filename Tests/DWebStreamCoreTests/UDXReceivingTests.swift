@@ -229,12 +229,44 @@ import Testing
         for sequence: UInt32 in stride(from: 1, through: 300, by: 2) {
             fixture.receive(fixture.packet(.data, sequence: sequence, [1]))
         }
+        // Each packet has at most 50 blocks, ascending; together they report everything.
+        var reported: Set<UInt32> = []
         let sent = fixture.transmit()
-        #expect(sent.allSatisfy { $0.count <= 420 })
-        let last = try #require(sent.last)
-        #expect(last.count == 420)
-        #expect(SACKBlock(last, at: 20) == SACKBlock(start: 1, end: 2))
-        #expect(SACKBlock(last, at: 412) == SACKBlock(start: 99, end: 100))
+        for bytes in sent {
+            #expect(bytes.count <= 420 && bytes.count % 8 == 4)
+            let blocks = stride(from: 20, to: bytes.count, by: 8).map { SACKBlock(bytes, at: $0) }
+            #expect(zip(blocks, blocks.dropFirst()).allSatisfy { $0.end.precedes($1.start) })
+            for block in blocks {
+                #expect(block.end == block.start + 1 && block.start % 2 == 1)
+                reported.insert(block.start)
+            }
+        }
+        #expect(sent.last?.count == 420)
+        #expect(reported == Set(stride(from: 1, through: 300, by: 2)))
+        // Whatever arrives is reported at once, among others in turn.
+        reported = []
+        for sequence: UInt32 in stride(from: 302, to: 322, by: 2) {
+            fixture.receive(fixture.packet(.data, sequence: sequence, [1]))
+            let answer = try #require(fixture.transmit().last)
+            let blocks = stride(from: 20, to: answer.count, by: 8).map { SACKBlock(answer, at: $0) }
+            #expect(blocks.count == 50)
+            #expect(blocks.last == SACKBlock(start: sequence, end: sequence + 1))
+            reported.formUnion(blocks.map(\.start))
+        }
+        #expect(reported.count == 160)
+    }
+
+    /// The first packets are lost every other one, thousands of them: the sender learns of each that arrived.
+    @Test func everyWaitingPacketIsReported() throws {
+        let network = SimulatedNetwork(conditions: PathConditions(latency: 50_000_000))
+        let (_, b) = (network.addNode(), network.addNode())
+        let (left, right) = try network.connectPair()
+        let bytes = testBytes(3_000_000)
+        try left.write(bytes)
+        network.drops = { $0.isNumbered && $0.time < 1_700_000_000 && $0.header!.sequence % 2 == 0 }
+        #expect(network.run(for: .seconds(30)) { left.isFlushed })
+        #expect(b.received[2] == bytes)
+        #expect(right.statistics.duplicatesReceived == 0)
     }
 
     @Test func item21WindowUpdates() throws {

@@ -257,11 +257,13 @@ import Testing
             #expect(blocks.reduce(0) { $0 + $1.count } == 20_378)
             #expect(
                 Hex.encode(blocks[81])
-                    == "0a2f0a0c0a021932120631014a0151010a150a05373c41464b120c3b02400245024a034f0251020a080a064c4d4e4f505112056b303038301a03763830"
+                    == "0a2f0a0c0a021932120631014a0151010a150a05373c41464b120c3b02400245024a034f0251020a080a064c4d"
+                    + "4e4f505112056b303038301a03763830"
             )
             #expect(
                 Hex.encode(blocks[267])
-                    == "0a510a140a04396b9e01120ce70101f801018a02018b02010a1b0a08a701ae01b601c201120f8302028302038802028b02028b02030a100a0eb701b901ba01bc01bd01bf01c0010a0a0a08c301c501c601c80112056b30313938"
+                    == "0a510a140a04396b9e01120ce70101f801018a02018b02010a1b0a08a701ae01b601c201120f83020283020388"
+                    + "02028b02028b02030a100a0eb701b901ba01bc01bd01bf01c0010a0a0a08c301c501c601c80112056b30313938"
             )
             let entries = try await tree.all()
             #expect(entries.count == 133)

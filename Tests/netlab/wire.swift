@@ -13,10 +13,12 @@ struct Settings {
     var delay = 0.0
     /// At most so much is added to the delay; order is kept.
     var jitter = 0.0
-    /// Of 100 packets, so many are lost, skip the delay line, or come twice.
+    /// Of 100 packets, so many are lost, held back, or come twice.
     var loss = 0.0
     var reorder = 0.0
     var duplicate = 0.0
+    /// How long packets are held back that others are to overtake, in milliseconds.
+    var hold = 10.0
     /// Mbit/s; 0 is unlimited.
     var rate = 0.0
     /// What may wait in front of the rate limit, in milliseconds.
@@ -28,7 +30,8 @@ struct Settings {
     var seed = 1.0
 
     private static let fields: [String: WritableKeyPath<Settings, Double>] = [
-        "delay": \.delay, "jitter": \.jitter, "loss": \.loss, "reorder": \.reorder, "duplicate": \.duplicate,
+        "delay": \.delay, "jitter": \.jitter, "loss": \.loss, "reorder": \.reorder, "hold": \.hold,
+        "duplicate": \.duplicate,
         "rate": \.rate, "queue": \.queue, "mark": \.mark, "mtu": \.mtu, "seed": \.seed,
     ]
 
@@ -133,7 +136,7 @@ struct Direction {
         }
         var due = departure + Int64((settings.delay + settings.jitter * dice.share()) * 1e6)
         if dice.falls(settings.reorder) {
-            due = departure
+            due += Int64(settings.hold * 1e6)
         } else {
             due = max(due, lastDue)
             lastDue = due

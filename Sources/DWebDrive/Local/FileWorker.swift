@@ -1,5 +1,11 @@
 import Dispatch
 
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
 /// A queue of its own for calls that wait for a disk, so that they never hold a thread of the cooperative pool.
 struct FileWorker: Sendable {
     private let queue = DispatchQueue(label: "dweb.drive.files")
@@ -34,4 +40,10 @@ struct LocalFault: Error, Sendable, CustomStringConvertible {
     let reason: String
 
     var description: String { "\(path): \(reason)" }
+
+    /// Whether nothing else on the same disk will fare better.
+    var concernsTheWholeDisk: Bool { [ENOSPC, EDQUOT, EIO, EROFS, EMFILE, ENFILE].contains(number) }
+
+    /// Whether there is nothing at the path: a part of it is missing, a file or a link, or too long to exist.
+    var meansAbsence: Bool { [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG].contains(number) }
 }

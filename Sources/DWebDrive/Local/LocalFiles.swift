@@ -195,7 +195,7 @@ final class FolderWalk: Sendable {
             found = try folder.names(in: path)
         } catch {
             // A folder that went away, or that became a link, has nothing in it.
-            if !path.isRoot, [ENOENT, ENOTDIR, ELOOP].contains(error.number) { return }
+            if !path.isRoot, error.meansAbsence { return }
             throw error
         }
         state.unreadableCount += found.unreadableCount

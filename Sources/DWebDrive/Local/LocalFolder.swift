@@ -108,7 +108,7 @@ final class LocalFolder: Sendable {
             }
         } catch {
             // A parent that is missing, a file or a link means that there is nothing at the path itself.
-            if [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG].contains(error.number) { return nil }
+            if error.meansAbsence { return nil }
             throw error
         }
     }
@@ -201,8 +201,8 @@ final class LocalFolder: Sendable {
                 guard unlinkat(parent, name, 0) == 0 || errno == ENOENT else { throw LocalFolder.fault(path.text) }
             }
         } catch {
-            if ![ENOENT, ENOTDIR, ELOOP].contains(error.number) { throw error }
-            return
+            if error.meansAbsence { return }
+            throw error
         }
         var folder = path.parent
         while !folder.isRoot {

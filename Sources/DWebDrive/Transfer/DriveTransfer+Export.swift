@@ -1,12 +1,6 @@
 import DWebDatabase
 import Synchronization
 
-#if canImport(Darwin)
-    import Darwin
-#else
-    import Glibc
-#endif
-
 extension DriveTransfer {
     /// What an export works with.
     private struct Export: Sendable {
@@ -253,20 +247,19 @@ extension DriveTransfer {
             var pieces: [[UInt8]] = []
             while reader.remainingByteCount > 0 { pieces += try await reader.next(export.read) }
             let content = pieces
-            let isWritten = try await refusing(entry, isNew: isNew, export) { () throws(LocalFault) in
+            let isWritten: Void? = try await refusing(entry, isNew: isNew, export) { () throws(LocalFault) in
                 let file = try LocalFileWriter(path, isExecutable: isExecutable, in: folder)
                 for piece in content { try file.write(piece) }
                 try file.commit()
             }
-            if isWritten { summary.byteCount += blob.byteLength }
+            if isWritten != nil { summary.byteCount += blob.byteLength }
             count(bytes: blob.byteLength)
             return
         }
-        let opened = Opened()
-        let isOpen = try await refusing(entry, isNew: isNew, export) { () throws(LocalFault) in
-            opened.set(try LocalFileWriter(path, isExecutable: isExecutable, in: folder))
+        let file = try await refusing(entry, isNew: isNew, export) { () throws(LocalFault) in
+            try LocalFileWriter(path, isExecutable: isExecutable, in: folder)
         }
-        guard isOpen, let file = opened.take() else {
+        guard let file else {
             count(bytes: blob.byteLength)
             return
         }
@@ -304,24 +297,20 @@ extension DriveTransfer {
     /// Does something to the folder. What one path makes impossible is refused, and the rest goes on; what concerns the
     /// whole disk ends the transfer.
     @discardableResult
-    private func refusing(
+    private func refusing<Value: Sendable>(
         _ entry: DDrive.Entry, isNew: Bool, _ export: Export,
-        _ body: @escaping @Sendable () throws(LocalFault) -> Void
-    ) async throws(DDriveError) -> Bool {
-        let fault = try await export.worker.run { () throws(LocalFault) -> LocalFault? in
-            do throws(LocalFault) {
-                try body()
-                return nil
-            } catch {
-                return error
-            }
+        _ body: @escaping @Sendable () throws(LocalFault) -> Value
+    ) async throws(DDriveError) -> Value? {
+        let outcome = try await export.worker.run { () throws(LocalFault) -> Result<Value, LocalFault> in
+            do throws(LocalFault) { return .success(try body()) } catch { return .failure(error) }
         }
-        guard let fault else { return true }
-        guard ![ENOSPC, EDQUOT, EIO, EROFS, EMFILE, ENFILE].contains(fault.number) else {
-            throw DDriveError(.localFile, fault.description)
+        switch outcome {
+        case .success(let value): return value
+        case .failure(let fault):
+            guard !fault.concernsTheWholeDisk else { throw DDriveError(.localFile, fault.description) }
+            if isNew { summary.addedCount -= 1 } else { summary.changedCount -= 1 }
+            await refuse(entry.path, fault.reason, export.options)
+            return nil
         }
-        if isNew { summary.addedCount -= 1 } else { summary.changedCount -= 1 }
-        await refuse(entry.path, fault.reason, export.options)
-        return false
     }
 }

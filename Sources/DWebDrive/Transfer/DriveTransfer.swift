@@ -37,6 +37,7 @@ public actor DriveTransfer {
         loop = drive.engine.loop
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { drive.unownedExecutor }
 
     /// Does the work, and returns what was done.
@@ -115,7 +116,7 @@ public actor DriveTransfer {
         current.bytesPerSecond = meter.rate(current.byteCount, now: now)
         current.peerCount = drive.database.peerCount
         current.remainingTime = nil
-        if let total = current.totalByteCount, current.bytesPerSecond > 0 {
+        if current.phase != .finished, let total = current.totalByteCount, current.bytesPerSecond > 0 {
             current.remainingTime = .seconds(Double(total - min(total, current.byteCount)) / current.bytesPerSecond)
         }
         let waiting = waiters
@@ -194,7 +195,9 @@ public actor DriveTransfer {
 
     /// Progress of a transfer; see ``DriveTransfer/progress``.
     public struct ProgressUpdates: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = TransferProgress
+        /// How the sequence fails.
         public typealias Failure = Never
 
         let transfer: DriveTransfer

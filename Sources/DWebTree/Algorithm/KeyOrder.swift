@@ -1,17 +1,19 @@
-#if canImport(Darwin)
-    import Darwin
-#else
-    import Glibc
-#endif
-
 /// The order of keys: unsigned bytes, the shorter first on a tie; spec 50 section 1.3.
 package enum KeyOrder {
     /// Below zero, zero or above zero as `left` comes before, equals or follows `right`.
     package static func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
         let count = min(left.count, right.count)
-        if count > 0, let leftBase = left.baseAddress, let rightBase = right.baseAddress {
-            let order = memcmp(leftBase, rightBase, count)
-            if order != 0 { return Int(order) }
+        var index = 0
+        // Eight bytes at a time: read as big-endian numbers they compare as the bytes do.
+        while index + 8 <= count {
+            let leftWord = UInt64(bigEndian: left.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let rightWord = UInt64(bigEndian: right.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            if leftWord != rightWord { return leftWord < rightWord ? -1 : 1 }
+            index += 8
+        }
+        while index < count {
+            if left[index] != right[index] { return left[index] < right[index] ? -1 : 1 }
+            index += 1
         }
         return left.count - right.count
     }

@@ -39,17 +39,20 @@ package struct TreeCursor: Sendable {
         isSeeking = isReversed ? range.upper != nil : range.lower != nil
     }
 
-    /// The next key's block, or nil at the end.
-    package mutating func next(_ source: some TreeSource) throws(TreeStop) -> TreeBlock? {
+    /// The next key and its block, or nil at the end.
+    package mutating func next(
+        _ source: some TreeSource
+    ) throws(TreeStop) -> (key: [UInt8], block: TreeBlock)? {
         while true {
             switch try head(source) {
             case .end: return nil
             case .child: try descend(source)
             case .key(let sequence):
                 let block = try source.block(sequence)
-                guard try accept(block) else { return nil }
+                let key = block.key
+                guard try accept(key, of: sequence) else { return nil }
                 skip()
-                return block
+                return (key, block)
             }
         }
     }
@@ -104,13 +107,12 @@ package struct TreeCursor: Sendable {
     }
 
     /// Checks a key that comes next; says no at the end of the range.
-    package mutating func accept(_ block: TreeBlock) throws(TreeStop) -> Bool {
-        let key = block.key
+    package mutating func accept(_ key: [UInt8], of sequence: UInt64) throws(TreeStop) -> Bool {
         if let lastKey {
             let order = KeyOrder.compare(key, lastKey)
-            guard isReversed ? order < 0 : order > 0 else { throw .fault(.unsortedKeys, block: block.sequence) }
+            guard isReversed ? order < 0 : order > 0 else { throw .fault(.unsortedKeys, block: sequence) }
         } else if isReversed ? range.isAbove(key) : range.isBelow(key) {
-            throw .fault(.unsortedKeys, block: block.sequence)
+            throw .fault(.unsortedKeys, block: sequence)
         }
         guard !(isReversed ? range.isBelow(key) : range.isAbove(key)) else {
             stack = []
@@ -182,11 +184,12 @@ package struct TreeCursor: Sendable {
                 case .key(let key):
                     if !TreeCursor.holds(source, key) { note(key) }
                     ahead.skip()
-                case .child(let child):
-                    if TreeCursor.holds(source, child.block) {
+                case .child:
+                    do throws(TreeStop) {
                         try ahead.descend(source)
-                    } else {
-                        note(child.block)
+                    } catch {
+                        guard case .missing(let block) = error else { return missing }
+                        note(block)
                         ahead.skip()
                     }
                 }
@@ -220,7 +223,7 @@ package struct TreeCursor: Sendable {
         var high = node.keys.count
         while low < high {
             let middle = (low + high) >> 1
-            let order = try source.block(node.keys[middle]).compareKey(with: bound.key)
+            let order = KeyOrder.compare(try source.key(node.keys[middle]), bound.key)
             if order == 0 {
                 switch bound {
                 case .including: return 2 * middle + 1

@@ -44,14 +44,15 @@ package struct TreeDifference: Sendable {
                 }
                 let leftBlock = try source.block(leftKey)
                 let rightBlock = try source.block(rightKey)
-                let order = leftBlock.compareKey(with: rightBlock.key)
+                let (leftBytes, rightBytes) = (leftBlock.key, rightBlock.key)
+                let order = KeyOrder.compare(leftBytes, rightBytes)
                 if order < 0 {
                     if let step = try takeLeft(leftBlock) { return step }
                 } else if order > 0 {
                     if let step = try takeRight(rightBlock) { return step }
                 } else {
-                    let isInside = try left.accept(leftBlock)
-                    guard try right.accept(rightBlock), isInside else { continue }
+                    let isInside = try left.accept(leftBytes, of: leftKey)
+                    guard try right.accept(rightBytes, of: rightKey), isInside else { continue }
                     left.skip()
                     right.skip()
                     return Step(left: leftBlock, right: rightBlock)
@@ -68,13 +69,13 @@ package struct TreeDifference: Sendable {
     package var wanted: [UInt64] { left.wanted + right.wanted }
 
     private mutating func takeLeft(_ block: TreeBlock) throws(TreeStop) -> Step? {
-        guard try left.accept(block) else { return nil }
+        guard try left.accept(block.key, of: block.sequence) else { return nil }
         left.skip()
         return Step(left: block, right: nil)
     }
 
     private mutating func takeRight(_ block: TreeBlock) throws(TreeStop) -> Step? {
-        guard try right.accept(block) else { return nil }
+        guard try right.accept(block.key, of: block.sequence) else { return nil }
         right.skip()
         return Step(left: nil, right: block)
     }

@@ -32,12 +32,31 @@ package final class TreeDraft {
         }
     }
 
+    /// A child of a node. Most children are never visited and need no record.
+    private struct Child {
+        private let pointer: TreePointer
+        private(set) var record: Record?
+
+        init(_ pointer: TreePointer) { self.pointer = pointer }
+
+        init(_ record: Record) {
+            pointer = TreePointer(block: 0, offset: 0)
+            self.record = record
+        }
+
+        var address: TreePointer {
+            record.map { TreePointer(block: $0.block, offset: $0.offset) } ?? pointer
+        }
+
+        mutating func keep(_ node: Node) { record = Record(block: pointer.block, offset: pointer.offset, node: node) }
+    }
+
     private final class Node {
         var keys: [Slot]
-        var children: [Record]
+        var children: [Child]
         var isChanged: Bool
 
-        init(keys: [Slot], children: [Record], isChanged: Bool) {
+        init(keys: [Slot], children: [Child], isChanged: Bool) {
             self.keys = keys
             self.children = children
             self.isChanged = isChanged
@@ -46,7 +65,7 @@ package final class TreeDraft {
         convenience init(_ node: TreeNode) {
             self.init(
                 keys: node.keys.map { Slot(block: $0, bytes: nil) },
-                children: node.children.map { Record(block: $0.block, offset: $0.offset) }, isChanged: false)
+                children: node.children.map { Child($0) }, isChanged: false)
         }
 
         var isLeaf: Bool { children.isEmpty }
@@ -179,7 +198,7 @@ package final class TreeDraft {
         for node in path.nodes { node.isChanged = true }
         rebalance(path)
         if let top = root, top.keys.isEmpty, let only = top.children.first {
-            guard let child = only.node else { preconditionFailure("a merged child is in memory") }
+            guard let child = only.record?.node else { preconditionFailure("a merged child is in memory") }
             root = child
         }
         stage(key, nil)
@@ -240,7 +259,8 @@ package final class TreeDraft {
             guard let node = record?.node else { preconditionFailure("every record of an index has its node") }
             let keysByteCount = node.keys.reduce(0) { $0 + ProtobufWriter.byteCount($1.block) }
             let childrenByteCount = node.children.reduce(0) {
-                $0 + ProtobufWriter.byteCount($1.block) + ProtobufWriter.byteCount($1.offset)
+                let address = $1.address
+                return $0 + ProtobufWriter.byteCount(address.block) + ProtobufWriter.byteCount(address.offset)
             }
             writer.writeFieldHeader(
                 1, byteCount: fieldByteCount(keysByteCount) + fieldByteCount(childrenByteCount))
@@ -251,8 +271,9 @@ package final class TreeDraft {
             if !node.children.isEmpty {
                 writer.writeFieldHeader(2, byteCount: childrenByteCount)
                 for child in node.children {
-                    writer.writeInteger(child.block)
-                    writer.writeInteger(child.offset)
+                    let address = child.address
+                    writer.writeInteger(address.block)
+                    writer.writeInteger(address.offset)
                 }
             }
         }
@@ -277,18 +298,18 @@ package final class TreeDraft {
         index.append(nil)
         node.isChanged = false
         for child in node.children {
-            guard let childNode = child.node, childNode.isChanged else { continue }
-            child.block = block
+            guard let record = child.record, let childNode = record.node, childNode.isChanged else { continue }
+            record.block = block
             let offset = index.count
-            child.offset = UInt64(offset)
+            record.offset = UInt64(offset)
             collect(childNode, block: block, into: &index)
-            index[offset] = child
+            index[offset] = record
         }
     }
 
     // MARK: Nodes
 
-    private func newNode(keys: [Slot], children: [Record]) -> Node {
+    private func newNode(keys: [Slot], children: [Child]) -> Node {
         nodeCount += 1
         return Node(keys: keys, children: children, isChanged: true)
     }
@@ -303,11 +324,10 @@ package final class TreeDraft {
     }
 
     private func child(_ node: Node, _ index: Int, _ source: some TreeSource) throws(TreeStop) -> Node {
-        let record = node.children[index]
-        if let child = record.node { return child }
-        let child = Node(try source.child(TreePointer(block: record.block, offset: record.offset)))
+        if let child = node.children[index].record?.node { return child }
+        let child = Node(try source.child(node.children[index].address))
         nodeCount += 1
-        record.node = child
+        node.children[index].keep(child)
         return child
     }
 
@@ -323,7 +343,7 @@ package final class TreeDraft {
             if let bytes = node.keys[middle].bytes {
                 order = KeyOrder.compare(bytes, key)
             } else {
-                let bytes = try source.block(node.keys[middle].block).key
+                let bytes = try source.key(node.keys[middle].block)
                 node.keys[middle].bytes = bytes
                 order = KeyOrder.compare(bytes, key)
             }
@@ -363,14 +383,14 @@ package final class TreeDraft {
                 children: node.isLeaf ? [] : Array(node.children[(middle + 1)...]))
             node.keys.removeSubrange(middle...)
             if !node.isLeaf { node.children.removeSubrange((middle + 1)...) }
-            let record = Record(block: 0, offset: 0, node: right)
+            let child = Child(Record(block: 0, offset: 0, node: right))
             if depth == 0 {
-                root = newNode(keys: [median], children: [Record(block: 0, offset: 0, node: node), record])
+                root = newNode(keys: [median], children: [Child(Record(block: 0, offset: 0, node: node)), child])
             } else {
                 let parent = path.nodes[depth - 1]
                 let index = path.childIndices[depth - 1]
                 parent.keys.insert(median, at: index)
-                parent.children.insert(record, at: index + 1)
+                parent.children.insert(child, at: index + 1)
             }
             depth -= 1
         }
@@ -400,7 +420,7 @@ package final class TreeDraft {
             let node = path.nodes[depth]
             let parent = path.nodes[depth - 1]
             let index = path.childIndices[depth - 1]
-            let left = index > 0 ? parent.children[index - 1].node : nil
+            let left = index > 0 ? parent.children[index - 1].record?.node : nil
             if let left, left.keys.count > TreeLimits.minimumKeyCount {
                 node.keys.insert(parent.keys[index - 1], at: 0)
                 if let child = left.children.popLast() { node.children.insert(child, at: 0) }
@@ -408,7 +428,7 @@ package final class TreeDraft {
                 left.isChanged = true
                 return
             }
-            let right = index + 1 < parent.children.count ? parent.children[index + 1].node : nil
+            let right = index + 1 < parent.children.count ? parent.children[index + 1].record?.node : nil
             if let right, right.keys.count > TreeLimits.minimumKeyCount {
                 node.keys.append(parent.keys[index])
                 if !right.isLeaf { node.children.append(right.children.removeFirst()) }
@@ -431,6 +451,6 @@ package final class TreeDraft {
         left.children += right.children
         left.isChanged = true
         // The freed node is not part of any block that is still to be written.
-        parent.children.remove(at: separator + 1).block = 0
+        parent.children.remove(at: separator + 1).record?.block = 0
     }
 }

@@ -13,8 +13,8 @@ package enum TreeLookup {
         var upper: [UInt8]?
         for depth in 0..<TreeLimits.depth {
             // Any change of the key rewrites its whole path, so a block on the path that holds the key is the newest.
-            let holder = try source.block(pointer.block)
-            if holder.compareKey(with: key) == 0 {
+            if KeyOrder.compare(try source.key(pointer.block), key) == 0 {
+                let holder = try source.block(pointer.block)
                 do throws(TreeFault) {
                     return try holder.isDeletion() ? nil : holder
                 } catch {
@@ -25,21 +25,20 @@ package enum TreeLookup {
             var high = node.keys.count
             while low < high {
                 let middle = (low + high) >> 1
-                let probe = try source.block(node.keys[middle])
-                let order = probe.compareKey(with: key)
-                if order == 0 { return probe }
-                let probeKey = probe.key
-                if lower.map({ KeyOrder.compare(probeKey, $0) <= 0 }) ?? false
-                    || upper.map({ KeyOrder.compare(probeKey, $0) >= 0 }) ?? false
+                let probe = try source.key(node.keys[middle])
+                let order = KeyOrder.compare(probe, key)
+                if order == 0 { return try source.block(node.keys[middle]) }
+                if lower.map({ KeyOrder.compare(probe, $0) <= 0 }) ?? false
+                    || upper.map({ KeyOrder.compare(probe, $0) >= 0 }) ?? false
                 {
                     throw .fault(.unsortedKeys, block: pointer.block)
                 }
                 if order < 0 {
                     low = middle + 1
-                    lower = probeKey
+                    lower = probe
                 } else {
                     high = middle
-                    upper = probeKey
+                    upper = probe
                 }
             }
             if node.isLeaf { return nil }

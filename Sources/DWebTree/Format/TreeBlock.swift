@@ -74,7 +74,7 @@ package final class TreeBlock {
     }
 
     /// How many bytes the block takes in memory, about.
-    package var cost: Int { 192 + bytes.count * 2 }
+    package var cost: Int { 192 + bytes.count + (decoded?.count ?? 1) * 256 }
 
     /// The same block without its value, if that is large.
     package var trimmed: TreeBlock {
@@ -103,15 +103,6 @@ package final class TreeBlock {
     package func isDeletion() throws(TreeFault) -> Bool {
         if hasValue { return false }
         return !(try nodes()).contains { $0?.keys.contains(sequence) ?? false }
-    }
-
-    /// Orders the key against another, as unsigned bytes with the shorter first.
-    package func compareKey(with other: [UInt8]) -> Int {
-        bytes.withUnsafeBytes { own in
-            other.withUnsafeBytes { other in
-                KeyOrder.compare(UnsafeRawBufferPointer(rebasing: own[keyRange]), other)
-            }
-        }
     }
 
     /// The block's bytes: index, key, value, in this order.
