@@ -3,7 +3,9 @@ extension DDatabase {
     ///
     /// Blocks that are stored are read ahead in groups; missing ones are asked of peers ahead of the reader.
     public struct Blocks: AsyncSequence, Sendable {
+        /// What the sequence gives.
         public typealias Element = [UInt8]
+        /// How the sequence fails.
         public typealias Failure = DDatabaseError
 
         let database: DDatabase

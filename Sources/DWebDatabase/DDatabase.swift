@@ -32,6 +32,7 @@ public actor DDatabase {
         hold = LogHold(engine)
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
 
     // MARK: State

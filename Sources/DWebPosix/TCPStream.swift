@@ -49,10 +49,13 @@ public final class TCPStream: DuplexStream {
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelInitializer { channel in
                     let inbox = StreamInbox()
-                    let added = channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(StreamInboxHandler(inbox: inbox))
+                    return channel.eventLoop.makeCompletedFuture {
+                        // Only once the channel is active: a read asked for before is lost.
+                        let handler = StreamInboxHandler(inbox: inbox) {
+                            accept(TCPStream(channel: channel, inbox: inbox))
+                        }
+                        try channel.pipeline.syncOperations.addHandler(handler)
                     }
-                    return added.map { accept(TCPStream(channel: channel, inbox: inbox)) }
                 }
                 .bind(to: NIOCore.SocketAddress(address)).get()
             return TCPListener(channel: channel)
@@ -151,8 +154,17 @@ private final class StreamInbox: Sendable {
 private final class StreamInboxHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let inbox: StreamInbox
+    private let onActive: (() -> Void)?
 
-    init(inbox: StreamInbox) { self.inbox = inbox }
+    init(inbox: StreamInbox, onActive: (() -> Void)? = nil) {
+        self.inbox = inbox
+        self.onActive = onActive
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        onActive?()
+        context.fireChannelActive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)

@@ -20,6 +20,7 @@ public actor Basestore {
         self.namespaceKey = namespaceKey
     }
 
+    /// The runtime's loop.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { engine.unownedExecutor }
 
     /// The runtime the store runs on.
