@@ -17,8 +17,10 @@ package struct MutationQueue {
         return true
     }
 
-    /// Queues behind everybody who waits.
-    package mutating func enqueue(_ continuation: CheckedContinuation<Void, Never>) { waiting.append(continuation) }
+    /// Queues behind everybody who waits; takes the turn if it was given back meanwhile.
+    package mutating func enqueue(_ continuation: CheckedContinuation<Void, Never>) {
+        if tryEnter() { continuation.resume() } else { waiting.append(continuation) }
+    }
 
     /// Ends the turn and gives it to the next in line.
     package mutating func leave() {

@@ -160,7 +160,10 @@ public actor SwarmNetworker {
                         group.addTask(executorPreference: loop) { await self.perform(job) }
                     }
                     guard phase == .running else { break }
-                    await withCheckedContinuation { jobWaiter = $0 }
+                    await withCheckedContinuation { waiter in
+                        // Looked at again: work may have come while this call was on its way.
+                        if jobs.isEmpty, phase == .running { jobWaiter = waiter } else { waiter.resume() }
+                    }
                 }
                 // The swarm ends its connections, and those end the tasks that replicate over them.
                 await swarm.close()
@@ -183,7 +186,9 @@ public actor SwarmNetworker {
             finish()
         case .running, .closing:
             beginClosing()
-            await withCheckedContinuation { closeWaiters.append($0) }
+            await withCheckedContinuation { waiter in
+                if phase == .closed { waiter.resume() } else { closeWaiters.append(waiter) }
+            }
         case .closed: break
         }
     }
@@ -345,7 +350,9 @@ public actor SwarmNetworker {
         let timer = loop.schedule(at: loop.now + SwarmNetworker.runWaitLimit) { [weak self] in
             self?.assumeIsolated { $0.runWaiters.removeValue(forKey: id)?.resume(returning: false) }
         }
-        let isRunning = await withCheckedContinuation { runWaiters[id] = $0 }
+        let isRunning = await withCheckedContinuation { waiter in
+            if phase == .idle { runWaiters[id] = waiter } else { waiter.resume(returning: phase == .running) }
+        }
         timer.cancel()
         guard isRunning else {
             throw SwarmNetworkerError(.notRunning, "Nobody runs the networker: call run() beside, or use withNetworker")
