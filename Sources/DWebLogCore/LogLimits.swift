@@ -14,10 +14,8 @@ package enum LogLimits {
     package static let patchNodeCount = 4096
     /// The most 32-bit words in one bitfield message: a whole segment of 2^21 bits.
     package static let bitfieldWordCount = 65536
-    /// The most pages a peer's bitfield may have, whatever their form; above, further bits are not learnt.
-    package static let remotePageCount = 65536
     /// The most pages of a peer's bitfield that take memory because they are neither empty nor full.
     package static let remoteMixedPageCount = 4096
     /// How far past a peer's announced length its availability is believed.
-    package static let availabilityMargin: UInt64 = Bitfield.bitsPerSegment
+    package static let availabilityMargin: UInt64 = 1 << 21
 }

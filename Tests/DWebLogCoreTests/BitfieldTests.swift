@@ -3,190 +3,161 @@ import DWebCrypto
 import DWebLogCore
 import Testing
 
+/// Presence of blocks as it is stored.
 @Suite struct BitfieldTests {
-    /// The same as a set of indices; slow and obviously right.
-    struct Model {
-        var bits: Set<UInt64> = []
-
-        func firstSet(in range: Range<UInt64>) -> UInt64? { bits.filter { range.contains($0) }.min() }
-        func lastSet(before end: UInt64) -> UInt64? { bits.filter { $0 < end }.max() }
-        func firstUnset(from start: UInt64) -> UInt64 {
-            var index = start
-            while bits.contains(index) { index += 1 }
-            return index
-        }
-        func count(in range: Range<UInt64>) -> UInt64 { UInt64(bits.count { range.contains($0) }) }
-    }
-
-    @Test func behavesLikeASet() {
-        var random = SecureRandom(seed: Bytes32(repeating: 1))
-        for round in 0..<20 {
-            var field = Bitfield()
-            var model = Model()
-            var dirty: Set<UInt64> = []
-            // Indices around page boundaries, in few pages, some far away.
-            func index() -> UInt64 {
-                let page = [0, 1, 2, 64, 1 << 33].randomElement(using: &random) ?? 0
-                let bit = [0, 1, 31, 32, 63, 64, 32766, 32767].randomElement(using: &random) ?? 0
-                return UInt64(page) * Bitfield.bitsPerPage + UInt64(bit)
-            }
-            for _ in 0..<150 {
-                let value = Bool.random(using: &random)
-                let start = index()
-                if round % 2 == 0 || Bool.random(using: &random) {
-                    let changed = field.set(start, to: value)
-                    #expect(changed == (model.bits.contains(start) != value))
-                    if value { model.bits.insert(start) } else { model.bits.remove(start) }
-                    if changed { dirty.insert(start / Bitfield.bitsPerPage) }
-                } else {
-                    let end = start + UInt64.random(in: 0...300, using: &random)
-                    let before = model.bits
-                    for bit in start..<end {
-                        if value { model.bits.insert(bit) } else { model.bits.remove(bit) }
-                    }
-                    let difference = before.symmetricDifference(model.bits)
-                    #expect(field.setRange(start..<end, to: value) == UInt64(difference.count))
-                    for bit in difference { dirty.insert(bit / Bitfield.bitsPerPage) }
-                }
-                let from = index()
-                #expect(field[from] == model.bits.contains(from))
-                #expect(field.firstUnset(from: from) == model.firstUnset(from: from))
-                let range = from..<max(from, index() + 5)
-                #expect(field.firstSet(in: range) == model.firstSet(in: range))
-                #expect(field.lastSet(before: from) == model.lastSet(before: from))
-                #expect(field.count(in: range) == model.count(in: range))
-                #expect(field.setCount == UInt64(model.bits.count))
-            }
-            #expect(field.takeDirtyPages() == dirty.sorted())
-            #expect(field.takeDirtyPages().isEmpty)
-            // What storage holds gives the same field again.
-            var loaded = Bitfield()
-            for page in dirty { loaded.loadPage(field.pageBytes(at: page), at: page) }
-            #expect(loaded == field)
-            #expect(loaded.setCount == field.setCount && loaded.takeDirtyPages().isEmpty)
-            field.setRange(0..<UInt64.max, to: false)
-            #expect(field == Bitfield() && field.pageCount == 0 && field.mixedPageCount == 0 && field.setCount == 0)
-        }
-    }
-
     @Test func pagesHaveTheStoredLayout() {
-        var field = Bitfield()
-        field.set(0, to: true)
-        field.set(1, to: true)
-        field.set(32768, to: true)
-        field.set(32768 + 4095 * 8 + 7, to: true)
-        #expect(field.pageBytes(at: 0).count == 4096)
-        #expect(field.pageBytes(at: 0)[0] == 3)
-        #expect(field.pageBytes(at: 1)[0] == 1 && field.pageBytes(at: 1)[4095] == 0x80)
-        #expect(field.pageBytes(at: 2) == [UInt8](repeating: 0, count: 4096))
+        var field = AvailabilityMap()
+        for index: UInt64 in [0, 1, 32_768, 32_768 + 4_095 * 8 + 7] { field.insert(index) }
+        #expect(field.pageBytes(0).count == 4_096)
+        #expect(field.pageBytes(0)[0] == 3)
+        #expect(field.pageBytes(1)[0] == 1 && field.pageBytes(1)[4_095] == 0x80)
+        #expect(field.pageBytes(2) == [UInt8](repeating: 0, count: 4_096))
+        #expect(field.pageBytes(1 << 40) == [UInt8](repeating: 0, count: 4_096))
     }
 
-    @Test func wholePagesTakeNoMemory() {
-        var field = Bitfield()
-        #expect(field.setRange(5..<(1 << 31), to: true) == (1 << 31) - 5)
-        #expect(field.pageCount == 1 << 16)
-        #expect(field.mixedPageCount == 1)
-        #expect(field.firstUnset(from: 5) == 1 << 31)
-        #expect(field.firstUnset(in: 5..<100) == nil && field.containsAll(in: 5..<1 << 31))
-        #expect(field.setRange(32768..<(1 << 30), to: false) == (1 << 30) - 32768)
-        #expect(field.firstUnset(from: 5) == 32768)
-        #expect(field.firstSet(from: 32768) == 1 << 30)
-        field.set(1 << 30, to: false)
-        #expect(field.mixedPageCount == 2)
-        field.set(1 << 30, to: true)
-        #expect(field.mixedPageCount == 1)
+    @Test func pagesAreWrittenAsTheyWillBe() {
+        var field = AvailabilityMap()
+        field.set(0..<40, present: true)
+        let bytes = field.pageBytes(0, adding: 30..<36, removing: 10..<40)
+        #expect(bytes.prefix(6) == [0xff, 0x03, 0, 0xc0, 0x0f, 0])
+        #expect(field.pageBytes(1, adding: 30..<36, removing: 0..<0) == [UInt8](repeating: 0, count: 4_096))
+        #expect(field.contains(39) && field.pageBytes(0)[4] == 0xff, "the map itself is unchanged")
+        let across = field.pageBytes(0, adding: 32_700..<32_900)
+        #expect(across[4_095] == 0xff && across[4_087] == 0xf0)
+        #expect(field.pageBytes(1, adding: 32_700..<32_900)[16] == 0x0f)
     }
 
-    @Test func words() {
-        var field = Bitfield()
-        let words: [UInt32] = [1, 0x8000_0000, 0xffff_ffff, 0, 5]
-        field.overwrite(from: 32768 - 64, with: words)
-        #expect(field[32768 - 64] && field[32767] && field[32768] && field[32768 + 31] && !field[32768 + 32])
-        #expect(field.words(from: 32768 - 64, count: 5) == words)
-        #expect(field.words(from: 32768 - 96, count: 7) == [0] + words + [0])
-        field.overwrite(from: 32768, with: [0])
-        #expect(field.words(from: 32768 - 64, count: 3) == [1, 0x8000_0000, 0])
-        field.overwrite(from: 1 << 40, with: [0, 0])
-        #expect(field.pageCount == 2)
+    /// Whatever was stored comes back, except for what lies behind the log's end.
+    @Test func pagesComeBack() {
+        var random = SecureRandom(seed: Bytes32(repeating: 3))
+        for _ in 0..<20 {
+            var field = AvailabilityMap()
+            let length = UInt64.random(in: 1...100_000, using: &random)
+            for _ in 0..<30 {
+                let start = UInt64.random(in: 0..<100_000, using: &random)
+                let end = start + UInt64.random(in: 1..<9_000, using: &random)
+                field.set(start..<end, present: Bool.random(using: &random))
+            }
+            var known = AvailabilityMap()
+            let knownEnd = field.firstAbsent(in: 0..<length) ?? length
+            known.set(0..<min(knownEnd, UInt64.random(in: 0...length, using: &random)), present: true)
+            for page in 0..<4 as Range<UInt64> { known.insertPage(page, field.pageBytes(page), length: length) }
+            for wordIndex in 0..<2_048 as Range<UInt64> {
+                let end = min(length, wordIndex * 64 + 64)
+                let mask = end > wordIndex * 64 ? UInt64.max >> (64 - (end - wordIndex * 64)) : 0
+                #expect(known.word(wordIndex) == field.word(wordIndex) & mask)
+            }
+        }
     }
 
-    @Test func messagesAreCutAtSegments() {
-        let segment = Bitfield.bitsPerSegment
-        var field = Bitfield()
-        field.setRange(40..<100, to: true)
-        field.setRange(3 * segment..<(3 * segment + 3), to: true)
-        let messages = field.messages(covering: 35..<(3 * segment + 33))
-        #expect(messages.map(\.start) == [32, 3 * segment])
-        #expect(messages[0].words.count == Int(segment / 32) - 1)
-        #expect(messages[0].words[0] == 0xffff_ff00 && messages[0].words[2] == 0xf)
-        #expect(messages[1].words == [7, 0])
-        #expect(field.messages(covering: 0..<0).isEmpty)
+    @Test func damagedPagesAreIgnored() {
+        var field = AvailabilityMap()
+        field.insertPage(0, [UInt8](repeating: 0xff, count: 4_095), length: 100)
+        field.insertPage(0, [], length: 100)
+        field.insertPage(5, [UInt8](repeating: 0xff, count: 4_096), length: 100)
+        field.insertPage(.max, [UInt8](repeating: 0xff, count: 4_096), length: .max)
+        #expect(field.isEmpty)
+        field.insertPage(0, [UInt8](repeating: 0xff, count: 4_096), length: 100)
+        #expect(field.firstAbsent(in: 0..<200) == 100)
     }
 }
 
+/// What a peer says it has: learnt as far as it is plausible, and never at the price of memory.
 @Suite struct RemoteBitfieldTests {
-    let limit: UInt64 = 1 << 30
+    private let peer = ReplicationPeerID(1)
+
+    private func machine(_ length: UInt64) -> LogReplicator {
+        let machine = LogReplicator(
+            local: LocalLogState(
+                head: LogHead(fork: 0, length: 0), contiguousLength: 0, knowsManifest: true, offersManifest: false),
+            random: SecureRandom(seed: Bytes32(repeating: 1)))
+        machine.addPeer(peer, transport: PeerTransport(isUDX: true), now: .zero)
+        machine.peerOpened(peer, supportsSeeks: true, now: .zero)
+        say(
+            machine,
+            .sync(
+                SyncMessage(
+                    fork: 0, length: length, remoteLength: 0, canUpgrade: false, uploading: true, downloading: true,
+                    hasManifest: false, allowPush: false)))
+        return machine
+    }
+
+    private func say(_ machine: LogReplicator, _ messages: LogMessage...) {
+        for message in messages { machine.handle(message, from: peer, now: .zero) }
+        while machine.pollOutput() != nil {}
+    }
+
+    private func blocks(_ machine: LogReplicator) -> AvailabilityMap { machine.announcedBlocks(of: peer)! }
 
     @Test func announcements() {
-        var remote = RemoteBitfield()
-        remote.handle(RangeMessage(start: 0, length: 100), lengthLimit: limit)
-        #expect(remote.contiguousLength == 100 && remote.pageCount == 0)
-        #expect(remote[99] && !remote[100])
-        remote.handle(RangeMessage(start: 0, length: 50), lengthLimit: limit)
-        #expect(remote.contiguousLength == 100)
-        remote.handle(RangeMessage(start: 200, length: 1), lengthLimit: limit)
-        #expect(remote[200] && remote.firstSet(in: 100..<300) == 200 && remote.firstUnset(from: 3) == 100)
-        #expect(remote.count(in: 90..<201) == 11)
-        #expect(remote.words(from: 96, count: 4) == [0xf, 0, 0, 0x100])
-        // A drop takes exactly what it names.
-        remote.handle(RangeMessage(drop: true, start: 60, length: 10), lengthLimit: limit)
-        #expect(remote.contiguousLength == 60)
-        #expect(!remote[60] && !remote[69] && remote[70] && remote[99] && remote[59])
-        remote.handle(BitfieldMessage(start: 32, words: [1, 0x8000_0000]), lengthLimit: limit)
-        #expect(remote.contiguousLength == 32 && remote[32] && !remote[33] && remote[95] && remote[96])
-        // One that does not start at a word is ignored.
-        remote.handle(BitfieldMessage(start: 33, words: [0, 0]), lengthLimit: limit)
-        #expect(remote[95])
-        remote.truncate(to: 96)
-        #expect(remote[95] && !remote[96] && !remote[200])
+        let remote = machine(1_000)
+        say(remote, .range(RangeMessage(start: 0, length: 100)))
+        #expect(remote.peerState(peer)?.contiguousLength == 100 && blocks(remote).allocatedPageCount == 0)
+        say(remote, .range(RangeMessage(start: 0, length: 50)))
+        #expect(remote.peerState(peer)?.contiguousLength == 100, "smaller ones are ignored")
+        say(remote, .range(RangeMessage(start: 200, length: 1)), .range(RangeMessage(start: 300, length: 50)))
+        #expect(blocks(remote).contains(200) && blocks(remote).contains(349) && !blocks(remote).contains(350))
+        say(remote, .range(RangeMessage(drop: true, start: 40, length: 20)))
+        #expect(remote.peerState(peer)?.contiguousLength == 40)
+        #expect(blocks(remote).contains(60) && !blocks(remote).contains(59))
+        // A bitfield says what is there and what is not.
+        say(remote, .bitfield(BitfieldMessage(start: 192, words: [1 << 3, 0, 0, 1])))
+        #expect(blocks(remote).contains(195) && !blocks(remote).contains(200))
+        #expect(blocks(remote).contains(288) && blocks(remote).contains(349))
+        say(remote, .bitfield(BitfieldMessage(start: 1, words: [.max])))
+        #expect(!blocks(remote).contains(50), "a bitfield starts at a word")
     }
 
     @Test func announcementsAreClamped() {
-        var remote = RemoteBitfield()
         let end = ByteReader.integerLimit
-        remote.handle(RangeMessage(start: 0, length: end), lengthLimit: 10)
-        #expect(remote.contiguousLength == 10)
-        remote.handle(RangeMessage(start: end, length: end), lengthLimit: 10)
-        remote.handle(RangeMessage(start: 5, length: end), lengthLimit: 20)
-        #expect(remote[19] && !remote[20])
-        remote.handle(RangeMessage(start: .max, length: .max), lengthLimit: .max)
-        remote.handle(RangeMessage(drop: true, start: 3, length: end), lengthLimit: 10)
-        #expect(remote.contiguousLength == 3 && !remote[4] && remote.pageCount == 0)
-        remote.handle(BitfieldMessage(start: 0, words: [.max, .max]), lengthLimit: 20)
-        #expect(remote[31] && !remote[32])
-        remote.handle(BitfieldMessage(start: end & ~31, words: [.max]), lengthLimit: 20)
-        #expect(remote.pageCount == 1)
+        let margin = LogLimits.availabilityMargin
+        let remote = machine(10)
+        say(remote, .range(RangeMessage(start: 0, length: end)))
+        #expect(remote.peerState(peer)?.contiguousLength == 10 + margin)
+        say(remote, .range(RangeMessage(start: end, length: end)), .range(RangeMessage(start: .max, length: .max)))
+        #expect(blocks(remote).isEmpty)
+        say(remote, .range(RangeMessage(drop: true, start: 3, length: end)))
+        #expect(remote.peerState(peer)?.contiguousLength == 3 && !blocks(remote).contains(4))
+        say(remote, .bitfield(BitfieldMessage(start: (10 + margin) & ~31, words: [.max, .max])))
+        #expect(blocks(remote).contains(10 + margin - 1) && !blocks(remote).contains((10 + margin + 32) & ~31))
+        say(remote, .bitfield(BitfieldMessage(start: end & ~31, words: [.max])))
+        #expect(!blocks(remote).contains(end & ~31))
+        // No claim reaches further than any peer could write.
+        let endless = machine(end)
+        say(endless, .range(RangeMessage(start: 0, length: .max)))
+        #expect(endless.peerState(peer)?.contiguousLength == end)
     }
 
     @Test func memoryIsBounded() {
-        var remote = RemoteBitfield()
+        let remote = machine(ByteReader.integerLimit)
         for page in 0..<UInt64(LogLimits.remoteMixedPageCount + 100) {
-            remote.handle(
-                RangeMessage(start: 1 + page * Bitfield.bitsPerPage, length: 1), lengthLimit: ByteReader.integerLimit)
+            say(remote, .range(RangeMessage(start: 1 + page * AvailabilityMap.pageBitCount, length: 1)))
         }
-        #expect(remote.pageCount <= LogLimits.remoteMixedPageCount)
+        #expect(blocks(remote).allocatedPageCount == LogLimits.remoteMixedPageCount)
         for segment in 0..<200 as Range<UInt64> {
-            remote.handle(
-                BitfieldMessage(
-                    start: segment * Bitfield.bitsPerSegment,
-                    words: [UInt32](repeating: 5, count: LogLimits.bitfieldWordCount)),
-                lengthLimit: ByteReader.integerLimit)
+            say(
+                remote,
+                .bitfield(
+                    BitfieldMessage(
+                        start: segment << 21, words: [UInt32](repeating: 5, count: LogLimits.bitfieldWordCount))))
         }
-        #expect(remote.pageCount <= LogLimits.remoteMixedPageCount)
-        var wide = RemoteBitfield()
-        wide.handle(RangeMessage(start: 1, length: ByteReader.integerLimit - 1), lengthLimit: ByteReader.integerLimit)
-        #expect(wide.pageCount <= LogLimits.remotePageCount && wide[1] && wide[1 << 30])
-        wide.handle(RangeMessage(start: 1 << 40, length: 1 << 40), lengthLimit: ByteReader.integerLimit)
-        #expect(wide.pageCount <= LogLimits.remotePageCount)
+        #expect(blocks(remote).allocatedPageCount <= LogLimits.remoteMixedPageCount)
+        let wide = machine(ByteReader.integerLimit)
+        say(wide, .range(RangeMessage(start: 1, length: ByteReader.integerLimit - 1)))
+        #expect(blocks(wide).contains(1) && blocks(wide).contains(1 << 26))
+        #expect(!blocks(wide).contains(1 << 40), "one message touches so many pages and no more")
+        for step in 0..<300 as Range<UInt64> {
+            say(wide, .range(RangeMessage(start: (step + 1) << 40, length: 1 << 40)))
+        }
+        // Full pages take no memory of their own, but are counted where they lie far apart.
+        #expect(blocks(wide).trackedPageCount <= LogLimits.remoteMixedPageCount + 65_536)
+    }
+
+    @Test func oneMessageTouchesSoManyPages() {
+        let remote = machine(ByteReader.integerLimit)
+        say(remote, .range(RangeMessage(start: 1, length: ByteReader.integerLimit - 1)))
+        let last = ReplicationLimits.pagesPerMessage - 1
+        #expect(blocks(remote).contains(last * AvailabilityMap.pageBitCount))
+        #expect(!blocks(remote).contains((last + 1) * AvailabilityMap.pageBitCount))
     }
 }

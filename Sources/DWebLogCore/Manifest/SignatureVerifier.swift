@@ -149,6 +149,12 @@ package struct SignatureVerifier: Sendable, Hashable {
         return assemble([PartialSignature(signer: 0, signature: signature)])
     }
 
+    /// One signer's bare signature in the form that belongs into the log's head, if one signer suffices.
+    package func assemble(_ signature: [UInt8], bySigner position: Int) -> [UInt8] {
+        if version == 0, isCompatible || (!allowPatch && manifest.signers.count == 1) { return signature }
+        return assemble([PartialSignature(signer: UInt64(position), signature: signature)])
+    }
+
     /// Joins several signers' parts in the form of the manifest's version.
     package func assemble(_ parts: [PartialSignature]) -> [UInt8] {
         version == 0 ? MultiSignature.assembleLegacy(parts) : MultiSignature.assemble(parts)

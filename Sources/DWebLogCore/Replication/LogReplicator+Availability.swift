@@ -134,6 +134,7 @@ extension LogReplicator {
     }
 
     func announce(_ range: Range<UInt64>) {
+        if isDamaged { return }
         for peer in peers.values where peer.isActive {
             announce(range, to: peer)
             // The nodes that came with the blocks may be those that prove our length to the peer.

@@ -23,14 +23,22 @@ extension LogReplicator {
         }
         peer.isOpen = true
         peer.supportsSeeks = supportsSeeks
+        guard !isDamaged else {
+            requestRoots(from: peer)
+            return
+        }
         peer.canUpgrade = canUpgrade(peer)
         sendSync(to: peer)
-        let available = min(head.length, contiguousLength)
-        if available > 0 {
-            if available == head.length { peer.announcedFullLength = available }
-            send(.range(RangeMessage(start: 0, length: available)), to: peer)
-        }
+        announceAll(to: peer)
         if peers.count == 2 { rebuildSwapCandidates() }
+    }
+
+    /// Tells the peer of all blocks from the first one on.
+    func announceAll(to peer: ReplicationPeer) {
+        let available = min(head.length, contiguousLength)
+        guard available > 0 else { return }
+        if available == head.length { peer.announcedFullLength = available }
+        send(.range(RangeMessage(start: 0, length: available)), to: peer)
     }
 
     /// The peer's stream is gone: what it was asked for is asked of others.
@@ -63,6 +71,22 @@ extension LogReplicator {
         while let want = peer.delayedWants.popFirst() { answer(want, to: peer) }
         serveQueued(peer)
     }
+
+    /// What is known of a peer; nil once it is gone.
+    package func peerState(_ id: ReplicationPeerID) -> PeerState? {
+        guard let peer = peers[id] else { return nil }
+        let contiguousLength =
+            peer.contiguousLength < peer.length
+            ? peer.blocks.firstAbsent(in: peer.contiguousLength..<peer.length) ?? peer.length : peer.contiguousLength
+        return PeerState(
+            isSynced: peer.isSynced, head: LogHead(fork: peer.fork, length: peer.length),
+            contiguousLength: contiguousLength, isUploading: peer.isUploading, isDownloading: peer.isDownloading,
+            isPaused: peer.isPaused, unansweredRequestCount: peer.requests.count,
+            roundTripTime: peer.transport.roundTripTime ?? peer.window.answerTime)
+    }
+
+    /// The blocks that a peer announced beside those from the first one on; nil once it is gone.
+    package func announcedBlocks(of id: ReplicationPeerID) -> AvailabilityMap? { peers[id]?.blocks }
 
     /// The peers that take part, for statistics.
     package var openPeerCount: Int { peers.values.count { $0.isOpen } }
@@ -100,6 +124,10 @@ extension LogReplicator {
     package func handle(_ message: LogMessage, from id: ReplicationPeerID, now: MonotonicTime) {
         self.now = now
         guard let peer = peers[id], peer.isOpen, !isFrozen else { return }
+        if isDamaged {
+            handleWhileDamaged(message, from: peer)
+            return
+        }
         switch message {
         case .sync(let sync): receive(sync, from: peer)
         case .request(let request): receive(request, from: peer)
@@ -135,16 +163,7 @@ extension LogReplicator {
 
     private func receive(_ sync: SyncMessage, from peer: ReplicationPeer) {
         let wasLonger = peer.isSynced && peer.length > head.length && peer.fork == head.fork
-        if sync.fork != peer.fork { peer.lastUpgradable = LogHead(fork: sync.fork, length: 0) }
-        peer.isSynced = true
-        peer.fork = sync.fork
-        peer.length = sync.length
-        peer.offersUpgrade = sync.canUpgrade
-        peer.isUploading = sync.uploading
-        peer.isDownloading = sync.downloading
-        peer.hasManifest = sync.hasManifest
-        peer.allowsPush = sync.allowPush
-        peer.lengthAcknowledged = sync.fork == head.fork ? sync.remoteLength : 0
+        note(sync, of: peer)
         if !peer.isDownloading && !isDownloading {
             close(peer)
             return
@@ -160,8 +179,22 @@ extension LogReplicator {
         markDirty(peer)
     }
 
+    /// Remembers what a peer says of itself.
+    func note(_ sync: SyncMessage, of peer: ReplicationPeer) {
+        if sync.fork != peer.fork { peer.lastUpgradable = LogHead(fork: sync.fork, length: 0) }
+        peer.isSynced = true
+        peer.fork = sync.fork
+        peer.length = sync.length
+        peer.offersUpgrade = sync.canUpgrade
+        peer.isUploading = sync.uploading
+        peer.isDownloading = sync.downloading
+        peer.hasManifest = sync.hasManifest
+        peer.allowsPush = sync.allowPush
+        peer.lengthAcknowledged = sync.fork == head.fork ? sync.remoteLength : 0
+    }
+
     func sendSync(to peer: ReplicationPeer) {
-        guard peer.isOpen, !peer.isRemoved else { return }
+        guard peer.isOpen, !peer.isRemoved, !isDamaged else { return }
         peer.needsSync = false
         send(
             .sync(

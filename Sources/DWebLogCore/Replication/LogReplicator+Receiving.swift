@@ -212,6 +212,7 @@ extension LogReplicator {
         case .answer, .push: finish(verification, outcome)
         case .reorganisation(let fork): finishReorganisation(verification, fork: fork, outcome)
         case .conflict: finishConflict(verification, outcome)
+        case .repair: finishRepair(verification, outcome)
         }
     }
 

@@ -5,7 +5,7 @@ import OrderedCollections
 extension LogReplicator {
     /// Sends the peer as many requests as are useful and allowed now; spec 30 E.5.
     func schedule(_ peer: ReplicationPeer) {
-        guard peer.isActive, peer.isSynced, peer.isUploading, !isFrozen else { return }
+        guard peer.isActive, peer.isSynced, peer.isUploading, !isFrozen, !isDamaged else { return }
         guard pendingVerificationCount < ReplicationLimits.pendingVerifications else { return }
         let limit = peer.window.limit(transport: peer.transport, peerCount: peers.count)
         var triesSeeks = !seekQueue.isEmpty

@@ -40,12 +40,17 @@ package final class LogReplicator {
     var verifyingBlocks = AvailabilityMap()
     /// Whether a conflict ended all replication.
     package internal(set) var isFrozen = false
+    /// Whether the roots of our tree are lost and nothing can be exchanged but a proof that brings them back.
+    package internal(set) var isDamaged = false
 
     // MARK: Peers
 
     var peers: OrderedDictionary<ReplicationPeerID, ReplicationPeer> = [:]
     var dirtyPeers: Deque<ReplicationPeer> = []
     var hadPeer = false
+    /// When all peers are looked at again, after only some were; see ``markAllDirty()``.
+    var fullPassDeadline: MonotonicTime?
+    private var nextSubset = 0
     var isFindingPeers = false
     var isActive = true
     var lingerDeadline: MonotonicTime?
@@ -152,6 +157,8 @@ package final class LogReplicator {
         head = state.head
         knowsManifest = state.knowsManifest
         offersManifest = state.offersManifest
+        isFrozen = state.isFrozen
+        isDamaged = state.isDamaged
         local.set(0..<state.contiguousLength, present: true)
         contiguousLength = state.contiguousLength
         // A log that was truncated before may hold blocks whose surroundings are gone, unless it is complete.
@@ -194,6 +201,7 @@ package final class LogReplicator {
             deadline = deadline.map { min($0, time) } ?? time
         }
         consider(delayedAnswers.first?.deadline)
+        consider(fullPassDeadline)
         for peer in peers.values { consider(peer.swapDeadline) }
         if peers.count > 1 { consider(upgradeDeadline) }
         return deadline
@@ -203,6 +211,10 @@ package final class LogReplicator {
     package func wake(now: MonotonicTime) {
         self.now = now
         if let deadline = lingerDeadline, deadline <= now { lingerDeadline = nil }
+        if let deadline = fullPassDeadline, deadline <= now {
+            fullPassDeadline = nil
+            for peer in peers.values { markDirty(peer) }
+        }
         while let first = delayedAnswers.first, first.deadline <= now {
             delayedAnswers.removeFirst()
             guard !first.peer.isRemoved, first.peer.servingIDs[first.requestID] == first.serial else { continue }
@@ -235,11 +247,24 @@ package final class LogReplicator {
     }
 
     /// Lets every peer look for requests again, also in what it searched before.
+    ///
+    /// Among many peers that is some of them in turn at once, and all of them a little later; spec 30 E.5.
     func markAllDirty() {
-        for peer in peers.values {
-            peer.scanEpoch += 1
-            markDirty(peer)
+        for peer in peers.values { peer.scanEpoch += 1 }
+        let most = ReplicationLimits.peersPerPass
+        guard peers.count >= most else {
+            for peer in peers.values { markDirty(peer) }
+            return
         }
+        // Counted are those who wait to be looked at already: many changes at once are one pass.
+        var checked = 0
+        while dirtyPeers.count < most, checked < peers.count {
+            markDirty(peers.values[nextSubset % peers.count])
+            nextSubset = (nextSubset + 1) % peers.count
+            checked += 1
+        }
+        guard peers.count > most, fullPassDeadline == nil else { return }
+        fullPassDeadline = now + ReplicationLimits.fullPassDelay(peerCount: peers.count)
     }
 }
 

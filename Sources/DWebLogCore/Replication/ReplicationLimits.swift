@@ -46,6 +46,14 @@ package enum ReplicationLimits {
     /// How long one peer alone is waited for with an upgrade, while others offer one too.
     package static let upgradePatience: Duration = .seconds(3)
 
+    /// Peers that are looked at in one pass over all of them; more have to wait for the full pass.
+    package static let peersPerPass = 40
+
+    /// How long after a pass over some peers the one over all of them comes; spec 30 E.5.
+    package static func fullPassDelay(peerCount: Int) -> Duration {
+        .milliseconds(min(3_000, max(100, (peerCount - peersPerPass) * 5)))
+    }
+
     /// How long the answer to the nth invalid request of a peer waits, from 1; spec 30 E.6.
     package static func invalidRequestDelay(strike: Int) -> Duration {
         switch strike {

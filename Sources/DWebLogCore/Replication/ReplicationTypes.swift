@@ -64,6 +64,10 @@ package struct LocalLogState: Sendable {
     package var knowsManifest: Bool
     /// Whether the manifest may be given to peers: it is stored and the log is not one whose key is a signer's.
     package var offersManifest: Bool
+    /// Whether the log's key has signed two histories, so that nothing is exchanged.
+    package var isFrozen = false
+    /// Whether the roots of the tree are lost: peers are asked for them, and nothing else is exchanged before.
+    package var isDamaged = false
 
     /// The state of a log that stores its first `contiguousLength` blocks.
     package init(head: LogHead, contiguousLength: UInt64, knowsManifest: Bool, offersManifest: Bool) {
@@ -152,7 +156,8 @@ package enum VerificationOutcome: Sendable {
     case searching(window: Range<UInt64>, levelCount: UInt64)
     /// Only for ``VerificationPurpose/reorganisation``: the fork can be applied.
     case reorganisationReady
-    /// Only for ``VerificationPurpose/conflict``: the peer's signed history is the same as ours.
+    /// Only for ``VerificationPurpose/conflict``: the peer's signed history is the same as ours. For
+    /// ``VerificationPurpose/repair``: the roots are stored again.
     case sameHistory
     /// Only for ``VerificationPurpose/conflict``: the same key signed two histories.
     case conflict
@@ -180,6 +185,8 @@ package enum VerificationPurpose: Sendable, Equatable {
     case reorganisation(fork: UInt64)
     /// It is the peer's proof of its own history, to be compared with ours.
     case conflict
+    /// It is the peer's proof of its own history, which is to give back the lost roots of ours.
+    case repair
 }
 
 /// What kind of answer is to be produced for a request.

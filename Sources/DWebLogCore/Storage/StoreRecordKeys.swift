@@ -77,6 +77,16 @@ package enum StoreRecordKeys {
         return writer.bytes
     }
 
+    /// The keys that list the logs of a group, by the time of their last change.
+    package static func groupEntries(_ group: UInt64) -> KeySpan {
+        var writer = OrderedKeyWriter(capacity: 12)
+        writer.writeUInt(6)
+        writer.writeUInt(group)
+        var end = OrderedKeyWriter(appendingTo: writer.bytes)
+        end.writeInfinity()
+        return KeySpan(start: writer.bytes, end: end.bytes)
+    }
+
     /// The key that lists a log in its group by the time of its last change; the value is the log's key.
     package static func groupEntry(group: UInt64, timestampMilliseconds: UInt64, core: UInt64) -> [UInt8] {
         var writer = OrderedKeyWriter(capacity: 24)
@@ -192,6 +202,20 @@ package struct DataKeys: Sendable {
 
     /// The key of a local record.
     package func local(_ key: [UInt8]) -> [UInt8] { localPrefix + key }
+
+    /// The keys of the local records that begin with `prefix`.
+    package func locals(prefix: [UInt8]) -> KeySpan {
+        let start = local(prefix)
+        var end = start
+        // The next byte string that does not begin like this; the kind before the key always leaves one.
+        while let last = end.popLast() {
+            if last < .max {
+                end.append(last + 1)
+                break
+            }
+        }
+        return KeySpan(start: start, end: end)
+    }
 
     /// The keys of the blocks in `range`.
     package func blocks(_ range: Range<UInt64>) -> KeySpan {

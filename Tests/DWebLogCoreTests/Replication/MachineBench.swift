@@ -23,12 +23,14 @@ final class PlayedMachine {
 
     init(
         length: UInt64 = 0, contiguous: UInt64 = 0, fork: UInt64 = 0, knowsManifest: Bool = true,
-        options: ReplicationOptions = ReplicationOptions()
+        isFrozen: Bool = false, isDamaged: Bool = false, options: ReplicationOptions = ReplicationOptions()
     ) {
-        machine = LogReplicator(
-            local: LocalLogState(
-                head: LogHead(fork: fork, length: length), contiguousLength: contiguous, knowsManifest: knowsManifest,
-                offersManifest: knowsManifest), options: options, random: SecureRandom(seed: Bytes32(repeating: 3)))
+        var local = LocalLogState(
+            head: LogHead(fork: fork, length: length), contiguousLength: contiguous, knowsManifest: knowsManifest,
+            offersManifest: knowsManifest)
+        local.isFrozen = isFrozen
+        local.isDamaged = isDamaged
+        machine = LogReplicator(local: local, options: options, random: SecureRandom(seed: Bytes32(repeating: 3)))
     }
 
     @discardableResult

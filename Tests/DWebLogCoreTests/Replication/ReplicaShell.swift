@@ -28,6 +28,9 @@ final class ReplicaShell {
     var rejections: [ProofError] = []
     var verifiedProofCount = 0
     var verifiedNodeCount = 0
+    /// The tree whose roots are to be given back.
+    var lostTree: MerkleTree?
+    var repairs: [[TreeNode]] = []
 
     /// Called with every message for a peer.
     var sendMessage: ((ReplicationPeerID, LogMessage) -> Void)?
@@ -302,6 +305,14 @@ final class ReplicaShell {
                 else { return .stale }
                 let ours = try tree.truncated(to: upgrade.length, fork: tree.fork, source: table)
                 return ours.roots.map(\.hash) == upgrade.nodes.map(\.hash) ? .sameHistory : .conflict
+            case .repair:
+                let theirs = try verifier.verifyStandalone(data)
+                guard let upgrade = data.upgrade, let lost = lostTree, upgrade.length == lost.length,
+                    theirs.signed.tree.fork == lost.fork,
+                    MerkleTree.hash(of: upgrade.nodes) == lost.hash
+                else { return .stale }
+                repairs.append(upgrade.nodes)
+                return .sameHistory
             }
         } catch {
             return failure(error)

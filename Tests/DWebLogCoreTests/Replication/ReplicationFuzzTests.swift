@@ -144,7 +144,7 @@ import Testing
                         .searching(window: 0..<4, levelCount: 2),
                     ]
                     played.verified(outcomes.randomElement(using: &random)!)
-                case .conflict:
+                case .conflict, .repair:
                     let outcomes: [VerificationOutcome] = [.stale, .rejected(failure), .sameHistory]
                     played.verified(outcomes.randomElement(using: &random)!)
                 }
@@ -173,7 +173,7 @@ import Testing
         while !played.verifications.isEmpty {
             switch played.verifications[0].purpose {
             case .answer, .push, .reorganisation: played.verified(.stale)
-            case .conflict: played.verified(.stale)
+            case .conflict, .repair: played.verified(.stale)
             }
         }
         for serve in played.serves { played.machine.served(serve.token, .unavailable, now: played.now) }

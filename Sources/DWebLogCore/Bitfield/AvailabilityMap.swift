@@ -37,6 +37,9 @@ package struct AvailabilityMap: Sendable {
     /// The number of pages that take memory.
     package var allocatedPageCount: Int { counts.count - freeSlots.count }
 
+    /// The number of pages that something is remembered about, whether they take memory of their own or not.
+    package var trackedPageCount: Int { directory.count + distantPages.count }
+
     /// Whether no index is present.
     package var isEmpty: Bool { allocatedPageCount == 0 && fullPageCount == 0 }
 
