@@ -26,9 +26,21 @@ extension DDatabase {
         public package(set) var uploadedByteCount: UInt64 = 0
         /// Messages of peers that did not verify.
         public package(set) var invalidProofCount: UInt64 = 0
+        /// Events that were dropped because somebody took them too slowly.
+        public package(set) var droppedEventCount: UInt64 = 0
 
         /// Nothing counted yet.
         package init() {}
+
+        mutating func noteUpload(byteCount: Int) {
+            uploadedBlockCount += 1
+            uploadedByteCount += UInt64(byteCount)
+        }
+
+        mutating func noteDownload(byteCount: Int) {
+            downloadedBlockCount += 1
+            downloadedByteCount += UInt64(byteCount)
+        }
     }
 }
 

@@ -58,7 +58,11 @@ public actor DDatabase {
     /// The number of peers that the log currently replicates with.
     public nonisolated var peerCount: Int { engine.published.peerCount }
     /// What the log exchanged with peers since it was opened.
-    public nonisolated var statistics: Statistics { engine.published.statistics }
+    public nonisolated var statistics: Statistics {
+        var statistics = engine.published.statistics
+        statistics.droppedEventCount = UInt64(engine.events.droppedCount)
+        return statistics
+    }
     /// Whether the session is a snapshot.
     public nonisolated var isSnapshot: Bool { frozen != nil }
 

@@ -17,6 +17,10 @@ public struct DDatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
         public static let deadlineExceeded = Code("deadline exceeded")
         /// The log has no local signer.
         public static let notWritable = Code("not writable")
+        /// There is no such draft.
+        public static let notFound = Code("not found")
+        /// The log's own signer refused, or signed with another key.
+        public static let signer = Code("signer")
         /// The log, its session or its store was closed.
         public static let closed = Code("closed")
         /// A peer sent data that does not belong to the log.
@@ -33,6 +37,8 @@ public struct DDatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
         public static let conflict = Code("conflict")
         /// A snapshot's block was truncated from the log.
         public static let snapshotNotAvailable = Code("snapshot not available")
+        /// A value cannot be encoded, or bytes are no value of the kind asked for.
+        public static let invalidValue = Code("invalid value")
         /// A block is not one that this session's encryption can have made.
         public static let undecipherable = Code("undecipherable")
         /// A peer broke the protocol.

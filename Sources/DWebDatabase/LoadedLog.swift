@@ -11,6 +11,12 @@ struct LoadedLog {
     var signature: [UInt8]?
     var present: AvailabilityMap
     var hints: HintsRecord
+    var headTimestamp: UInt64?
+    var group: GroupMembership?
+    /// Whether the log's key is known to have signed two histories.
+    var isFrozen = false
+    /// The head of a log whose roots are lost and do not follow from its blocks; the tree then is a stand-in.
+    var damagedHead: HeadRecord?
     /// Tree nodes that were lost and computed anew, to be stored again.
     var lostNodes: [TreeNode] = []
 
@@ -25,20 +31,30 @@ struct LoadedLog {
         _ source: LogEngine.Source, from storage: any KeyValueStore
     ) async throws(DDatabaseError) -> LoadedLog {
         let keys = DataKeys(dataPointer: source.record.dataPointer)
-        let records = try await read([keys.head, keys.hints], storage)
+        let records = try await read(
+            [
+                keys.head, keys.hints, StoreRecordKeys.group(core: source.record.corePointer),
+                keys.local(LogEngine.freezeKey),
+            ], storage)
         var loaded: LoadedLog
         var head: HeadRecord?
         do throws(CodecError) {
             loaded = try LoadedLog(auth: source.auth, hints: records[1])
             head = if let bytes = records[0] { try HeadRecord(decoding: bytes) } else { nil }
+            if let bytes = records[2] {
+                let membership = try GroupMembership(decoding: bytes)
+                if membership.topic != nil { loaded.group = membership }
+            }
         } catch {
             throw damaged(source, "a record cannot be decoded")
         }
+        loaded.isFrozen = records[3] != nil
         guard let head else {
             loaded.hints.contiguousLength = 0
             return loaded
         }
         loaded.signature = head.signature
+        loaded.headTimestamp = head.timestampMilliseconds
         guard head.length <= LogLimits.length else { throw damaged(source, "its length is impossible") }
         let indices = Array(FlatTree.fullRoots(length: head.length))
         let roots = zip(indices, try await read(indices.map { keys.node($0) }, storage)).compactMap { index, bytes in
@@ -60,7 +76,14 @@ struct LoadedLog {
         } catch {
             throw DDatabaseError(storage: error)
         }
-        throw damaged(source, "its tree's roots are missing or differ from its head")
+        // What is stored can still be read, and a peer may give the roots back.
+        let standIns = FlatTree.fullRoots(length: head.length).map { TreeNode(index: $0, size: 0, hash: .zero) }
+        guard let tree = MerkleTree(fork: head.fork, length: head.length, roots: standIns) else {
+            throw damaged(source, "its length is impossible")
+        }
+        loaded.tree = tree
+        loaded.damagedHead = head
+        return loaded
     }
 
     /// The tree whose roots are lost, from its blocks, if those are all stored and the head vouches for the result.
@@ -110,35 +133,12 @@ struct LoadedLog {
             for entry in entries {
                 guard let number = try? keys.page(ofKey: entry.key) else { continue }
                 page = max(page, number)
-                readPage(number, entry.value, length: length)
+                present.insertPage(number, entry.value, length: length)
             }
             guard entries.count == LoadedLog.pageReadLimit else { break }
             page += 1
         }
         // The stored hint may be behind, never ahead.
         hints.contiguousLength = present.firstAbsent(in: known..<max(known, length)) ?? length
-    }
-
-    /// Takes over a page, except for bits at or beyond the length.
-    private mutating func readPage(_ page: UInt64, _ bytes: [UInt8], length: UInt64) {
-        let first = page &* AvailabilityMap.pageBitCount
-        guard bytes.count == Int(AvailabilityMap.pageBitCount / 8), page < 1 << 38, first < length else { return }
-        bytes.withUnsafeBytes { raw in
-            for half in 0..<AvailabilityMap.pageBitCount / 32 {
-                let word = UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: Int(half) * 4, as: UInt32.self))
-                if word != 0 {
-                    present.setHalfWord(first / 32 + half, word | bitsBelowKnown(first + half * 32, length))
-                }
-            }
-        }
-        let end = first + AvailabilityMap.pageBitCount
-        if end > length { present.set(length..<end, present: false) }
-    }
-
-    /// The 32 bits from `start` on that the contiguous length already vouches for.
-    private func bitsBelowKnown(_ start: UInt64, _ length: UInt64) -> UInt32 {
-        let known = min(hints.contiguousLength, length)
-        guard known > start else { return 0 }
-        return known - start >= 32 ? .max : (1 << UInt32(known - start)) - 1
     }
 }

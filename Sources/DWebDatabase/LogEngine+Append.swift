@@ -37,15 +37,9 @@ extension LogEngine {
     ///
     /// Callers that wait for their turn at the same time are served by one signature and one write.
     func append(_ blocks: [[UInt8]], cipher: BlockCipher? = nil) async throws(DDatabaseError) -> Range<UInt64> {
-        try checkAlive()
-        guard signer != nil else {
-            throw DDatabaseError(.notWritable, "The log \(key) cannot be written here: its secret key is not known")
-        }
-        let mostByteCount = LogLimits.blockByteCount - (cipher == nil ? 0 : BlockCipher.paddingByteCount)
-        for block in blocks where block.count > mostByteCount {
-            throw DDatabaseError(
-                .blockTooLarge, "A block has at most \(mostByteCount) bytes, this one has \(block.count)")
-        }
+        try checkChangeable()
+        guard isAppendable() else { throw notWritable() }
+        try check(blocks, isEncrypted: cipher != nil, after: tree)
         if blocks.isEmpty { return tree.length..<tree.length }
         let append = PendingAppend(blocks: blocks, cipher: cipher)
         pendingAppends.append(append)
@@ -87,7 +81,7 @@ extension LogEngine {
 
     /// Writes a group and returns the index of its first block.
     private func commit(_ group: [PendingAppend], blockCount: Int) async throws(DDatabaseError) -> UInt64 {
-        try checkAlive()
+        try checkChangeable()
         let start = tree.length
         let range = start..<start + UInt64(blockCount)
         let (byteLength, overflow) = group.reduce((tree.byteLength, false)) {
@@ -104,7 +98,8 @@ extension LogEngine {
             append.seal(from: newTree.length, fork: newTree.fork)
             newTree.append(blocks: append.blocks, collecting: &created)
         }
-        let newSignature = try sign(newTree)
+        try checkPrologue(newTree, created)
+        let newSignature = try await sign(newTree)
         // Storage takes ascending keys several times faster than the order in which nodes come into being.
         created.sort { $0.index < $1.index }
         let isContiguous = hints.contiguousLength == start
@@ -112,8 +107,10 @@ extension LogEngine {
         // Spec 40 section 14: nodes, head, pages, hints, blocks.
         var batch = WriteBatch()
         for node in created { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
-        batch.put(keys.head, headRecord(newTree, newSignature).encoded)
-        for page in LogEngine.pages(of: range) { batch.put(keys.bitfieldPage(page), pageBytes(page, adding: range)) }
+        let write = putHead(newTree, newSignature, into: &batch)
+        for page in LogEngine.pages(of: range) {
+            batch.put(keys.bitfieldPage(page), present.pageBytes(page, adding: range))
+        }
         var newHints = hints
         if isContiguous {
             newHints.contiguousLength = range.upperBound
@@ -129,59 +126,25 @@ extension LogEngine {
         try await apply(batch)
 
         tree = newTree
-        signature = newSignature
+        adopt(write)
         hints = newHints
         if isContiguous { writtenHints = newHints }
         present.set(range, present: true)
         nodes.store(created)
         publishHead()
         replicationDidAppend(range)
-        let fork = tree.fork
-        waits.endAll(.fulfilled) { WaitList.isGrown($0, length: range.upperBound, fork: fork) }
+        endGrowthWaits()
         return start
     }
 
     /// Applies a batch; a refusal makes the log refuse all further changes.
     func apply(_ batch: WriteBatch) async throws(DDatabaseError) {
+        if isReadOnly { throw DDatabaseError(.notWritable, "The store was opened read-only") }
         do throws(PortError) {
             try await storage.apply(batch, durability: durability)
         } catch {
             throw poison(error)
         }
-    }
-
-    /// The head record for a state that is being written now.
-    func headRecord(_ tree: MerkleTree, _ signature: [UInt8]?) -> HeadRecord {
-        HeadRecord(
-            fork: tree.fork, length: tree.length, treeHash: tree.hash, signature: signature,
-            timestampMilliseconds: min(runtime.wallClockMilliseconds(), ByteReader.integerLimit))
-    }
-
-    /// The local signer's signature of `tree` in the form that the manifest demands.
-    func sign(_ tree: MerkleTree) throws(DDatabaseError) -> [UInt8] {
-        guard let signer, let manifest else {
-            throw DDatabaseError(.notWritable, "The log \(key) cannot be written here: its secret key is not known")
-        }
-        let verifier = SignatureVerifier(key: key, manifest: manifest)
-        do throws(SigningError) {
-            let signature = try verifier.sign(tree, with: signer)
-            if manifest.signers.count == 1 { return signature }
-            // One of several signers may stand alone if the manifest asks for one signature only.
-            if manifest.quorum == 1,
-                let position = manifest.signers.firstIndex(where: { $0.publicKey == signer.publicKey })
-            {
-                return verifier.assemble([PartialSignature(signer: UInt64(position), signature: signature)])
-            }
-        } catch {
-            throw DDatabaseError(.notWritable, "The local key pair is none of the signers of the log \(key)")
-        }
-        throw DDatabaseError(.notWritable, "The log \(key) needs the signatures of several signers")
-    }
-
-    /// Whether `signer` alone can sign for `manifest`.
-    static func canSign(_ signer: KeyPair?, _ manifest: Manifest?) -> Bool {
-        guard let signer, let manifest, manifest.quorum <= 1 else { return false }
-        return manifest.signers.contains { $0.publicKey == signer.publicKey }
     }
 }
 

@@ -8,20 +8,18 @@ extension LogEngine {
         await enterMutation()
         defer { mutations.leave() }
         try checkAlive()
-        guard signer != nil else {
-            throw DDatabaseError(.notWritable, "The log \(key) cannot be written here: its secret key is not known")
+        try checkTree()
+        guard LogEngine.canSign(signerKey, manifest) else { throw notWritable() }
+        try check(truncationOf: tree, to: newLength)
+        let change = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
+            var change = LogChange(of: tree)
+            try change.truncate(to: newLength, source: nodes)
+            return change
         }
-        guard newLength <= tree.length else {
-            throw DDatabaseError(.outOfBounds, "The log has \(tree.length) blocks, fewer than \(newLength)")
-        }
-        if let prologue = manifest?.prologue, newLength < prologue.length {
-            throw DDatabaseError(.outOfBounds, "The first \(prologue.length) blocks of the log are fixed")
-        }
-        let newTree = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
-            try tree.truncated(to: newLength, fork: tree.fork + 1, source: nodes)
-        }
-        try await replaceHistory(with: newTree, signature: try sign(newTree), sharedLength: newLength, newNodes: [])
-        replicationDidTruncate()
+        var batch = WriteBatch()
+        let write = put(change, signature: try await sign(change.tree), into: &batch)
+        try await apply(batch)
+        adopt(change, write)
     }
 
     /// Writes a state that shares only the first `sharedLength` blocks with the present one, and takes it over.
@@ -39,7 +37,7 @@ extension LogEngine {
             let span = keys.blocks(removed)
             batch.deleteRange(span.start, span.end)
         }
-        batch.put(keys.head, headRecord(newTree, newSignature).encoded)
+        let write = putHead(newTree, newSignature, into: &batch)
         if !truncation.nodes.isEmpty {
             let span = keys.nodes(truncation.nodes)
             batch.deleteRange(span.start, span.end)
@@ -54,7 +52,7 @@ extension LogEngine {
         try await apply(batch)
 
         tree = newTree
-        signature = newSignature
+        adopt(write)
         if newHints != hints { writtenHints = newHints }
         hints = newHints
         if let newAuth, let newManifest { adoptManifest(newManifest, newAuth) }
@@ -62,9 +60,9 @@ extension LogEngine {
         nodes.removeAll()
         nodes.store(newNodes)
         published.noteTruncation(fork: newTree.fork, length: sharedLength)
+        events.send(.truncated(sharedLength: sharedLength, fork: newTree.fork))
         publishHead()
-        let (length, fork) = (tree.length, tree.fork)
-        waits.endAll(.fulfilled) { WaitList.isGrown($0, length: length, fork: fork) }
+        endGrowthWaits()
     }
 
     /// Deletes the stored blocks of `range`; see ``DDatabase/clear(_:)``.
@@ -101,7 +99,7 @@ extension LogEngine {
         let last = LogEngine.pages(of: range).upperBound
         var page = present.firstOccupiedPage(from: LogEngine.pages(of: range).lowerBound)
         while let number = page, number <= last {
-            batch.put(keys.bitfieldPage(number), pageBytes(number, removing: range))
+            batch.put(keys.bitfieldPage(number), present.pageBytes(number, removing: range))
             page = present.firstOccupiedPage(from: number + 1)
         }
     }
@@ -119,7 +117,7 @@ extension LogEngine {
     func adoptManifest(_ newManifest: Manifest, _ newAuth: AuthRecord) {
         auth = newAuth
         manifest = newManifest
-        published.setWritable(LogEngine.canSign(signer, newManifest))
+        published.setWritable(isAppendable())
         published.setCompatible(newManifest.isCompatible(with: key))
     }
 

@@ -9,7 +9,7 @@ extension LogEngine {
         _ source: Source, storage: any KeyValueStore, runtime: DWebRuntime, durability: Durability = .processCrash
     ) async throws(DDatabaseError) -> LogEngine {
         let state = try await LoadedLog.load(source, from: storage)
-        if !state.lostNodes.isEmpty {
+        if !state.lostNodes.isEmpty, !source.isReadOnly {
             let keys = DataKeys(dataPointer: source.record.dataPointer)
             var batch = WriteBatch()
             for node in state.lostNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }

@@ -8,7 +8,7 @@ extension LogEngine {
     {
         try checkAlive()
         if let block = try await storedBlock(index) { return block }
-        switch options.wait {
+        switch isReadOnly ? .localOnly : options.wait {
         case .localOnly:
             guard index < tree.length else {
                 throw DDatabaseError(.outOfBounds, "The log has \(tree.length) blocks, there is no block \(index) yet")
@@ -29,7 +29,7 @@ extension LogEngine {
         }
         if try has(range), let blocks = try await storedBlocks(range) { return blocks }
         let deadline: MonotonicTime? =
-            switch options.wait {
+            switch isReadOnly ? .localOnly : options.wait {
             case .localOnly: nil
             case .wait(let duration): loop.now + duration
             }
@@ -177,6 +177,7 @@ extension LogEngine {
         toByte byteOffset: UInt64, padding: UInt64 = 0, _ options: ReadOptions, for session: SessionID
     ) async throws(DDatabaseError) -> BytePosition {
         try checkAlive()
+        try checkTree()
         let start = loop.now
         var hasUpdated = false
         while true {
@@ -188,13 +189,13 @@ extension LogEngine {
                 return BytePosition(blockIndex: blockIndex, byteOffset: offset)
             case .beyondEnd:
                 // Peers may know a longer log.
-                if case .wait(let duration) = options.wait, !hasUpdated {
+                if case .wait(let duration) = options.wait, !hasUpdated, !isReadOnly {
                     hasUpdated = true
                     if try await update(upTo: max(.zero, start + duration - loop.now), for: session) { continue }
                 }
                 throw DDatabaseError(.outOfBounds, "The log has fewer than \(byteOffset) bytes")
             case .within(let window):
-                guard case .wait(let duration) = options.wait else {
+                guard case .wait(let duration) = options.wait, !isReadOnly else {
                     throw DDatabaseError(.blockNotAvailable, "The tree above byte \(byteOffset) is not stored here")
                 }
                 switch await wait(
@@ -221,6 +222,9 @@ extension LogEngine {
     ) async throws(DDatabaseError) {
         try checkAlive()
         guard !range.isEmpty else { return }
+        if isReadOnly, try !has(range) {
+            throw DDatabaseError(.notWritable, "A store that was opened read-only downloads nothing")
+        }
         var attemptCount = 0
         while true {
             if try has(range) { return }
@@ -264,6 +268,7 @@ extension LogEngine {
 
     /// Suspends until what `reason` says happens, and tells peers about the interest.
     func wait(for reason: WaitReason, deadline: MonotonicTime?, _ session: SessionID) async -> WaitOutcome {
+        if let conflict { return .failed(conflict) }
         let identifier = waits.makeIdentifier()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -18,7 +18,7 @@ extension LogEngine {
         let id = replication.makePeerID()
         replication.links[id] = link
         countLink(1)
-        replication.machine.setActive(hasSessions, now: loop.now)
+        replication.machine.setActive(hasSessions && !isReadOnly, now: loop.now)
         replication.machine.addPeer(id, transport: transport, now: loop.now)
         drainOutputs()
         return id
@@ -27,7 +27,7 @@ extension LogEngine {
     /// Says that the peer's open arrived with the right capability.
     package func peerOpened(_ id: ReplicationPeerID, supportsSeeks: Bool) async {
         guard replication.links[id] != nil else { return }
-        replication.opened.insert(id)
+        if replication.opened.insert(id).inserted { events.send(.peerAdded(DDatabase.Peer.ID(id))) }
         published.setPeerCount(replication.opened.count)
         replication.machine.peerOpened(id, supportsSeeks: supportsSeeks, now: loop.now)
         drainOutputs()
@@ -67,6 +67,11 @@ extension LogEngine {
         await settle()
     }
 
+    /// Says how far away a peer is.
+    package func setRoundTripTime(_ time: Duration, of id: ReplicationPeerID) {
+        replication.machine.setPeer(id, roundTripTime: time)
+    }
+
     /// Does the work that the machine asked for outside of a peer's turn.
     package func performWork() async {
         drainOutputs()
@@ -84,14 +89,15 @@ extension LogEngine {
     /// Tells peers whether anybody here still downloads.
     func updateActivity() {
         guard !isClosed else { return }
-        replication.machine.setActive(hasSessions, now: loop.now)
+        replication.machine.setActive(hasSessions && !isReadOnly, now: loop.now)
         drainOutputs()
     }
 
     private func forget(_ id: ReplicationPeerID) {
         guard replication.links.removeValue(forKey: id) != nil else { return }
         replication.suspects.removeValue(forKey: id)?.cancel()
-        replication.opened.remove(id)
+        if replication.opened.remove(id) != nil { events.send(.peerRemoved(DDatabase.Peer.ID(id))) }
+        replication.traffic[id] = nil
         published.setPeerCount(replication.opened.count)
         countLink(-1)
     }
@@ -165,8 +171,8 @@ extension LogEngine {
     }
 
     /// Announces a truncation made here.
-    func replicationDidTruncate() {
-        replication.machine.localTruncated(to: LogHead(fork: tree.fork, length: tree.length), now: loop.now)
+    func replicationDidTruncate(to head: LogHead) {
+        replication.machine.localTruncated(to: head, now: loop.now)
         afterLocalChange()
     }
 
@@ -200,7 +206,8 @@ extension LogEngine {
             case .reopenChannel(let id):
                 if let link = replication.links[id] { link.outbox.push(.reopen(self)) }
             case .destroyStream(let id, let fault): destroy(id, LogEngine.error(for: fault))
-            case .extensionMessage: break
+            case .extensionMessage(let id, let name, let payload):
+                extensions.send(ExtensionDelivery(peer: DDatabase.Peer.ID(id), payload: payload), to: name)
             case .event(let event): handle(event)
             }
         }
@@ -213,6 +220,11 @@ extension LogEngine {
         if case .data(let data) = message, let block = data.block {
             statistics.uploadedBlockCount += 1
             statistics.uploadedByteCount += UInt64(block.value.count)
+            replication.traffic[id, default: DDatabase.Statistics()].noteUpload(byteCount: block.value.count)
+            if !events.isIdle {
+                events.send(
+                    .uploaded(block: block.index, byteCount: block.value.count, to: DDatabase.Peer.ID(id)))
+            }
         }
         link.outbox.push(.message(link.channel, message))
         if link.outbox.isFull { replication.machine.setPeer(id, isDrained: false, now: loop.now) }
@@ -230,14 +242,18 @@ extension LogEngine {
         case .verificationFailed(let id, _):
             statistics.invalidProofCount += 1
             published.setStatistics(statistics)
+            replication.traffic[id]?.invalidProofCount += 1
             suspect(id)
         case .peerResumed(let id): replication.suspects.removeValue(forKey: id)?.cancel()
         case .remoteContiguousLength(let length):
             hints.remoteContiguousLength = max(hints.remoteContiguousLength, length)
         case .conflict:
-            let error = DDatabaseError(.conflict, "The key of the log \(key) signed two different histories")
-            failure = error
+            let error = LogEngine.conflictError(key)
+            conflict = error
+            hasUnwrittenConflict = true
+            published.setFrozen(true)
             waits.endEverything(.failed(error))
+            events.send(.conflict)
         case .upgradeAvailable, .peerPaused: break
         }
     }
@@ -300,7 +316,7 @@ extension LogEngine {
         link.outbox.push(.work(self))
     }
 
-    private var hasWork: Bool { !replication.work.isEmpty || nodes.hasUnknown }
+    private var hasWork: Bool { !replication.work.isEmpty || nodes.hasUnknown || hasUnwrittenConflict }
 
     /// Does all work; if somebody is at it already, waits until it is done.
     private func settle() async {
@@ -311,7 +327,9 @@ extension LogEngine {
         }
         replication.isWorking = true
         while hasWork {
-            if let item = replication.work.popFirst() {
+            if hasUnwrittenConflict {
+                await writeConflict()
+            } else if let item = replication.work.popFirst() {
                 await perform(item)
             } else {
                 _ = await loadNodes(nodes.takeUnknown())
@@ -330,15 +348,17 @@ extension LogEngine {
         case .serve(let token, from: _, let request, let kind):
             let outcome = await answer(request, kind)
             replication.machine.served(token, outcome, now: loop.now)
-        case .verify(let token, from: _, let data, let purpose):
+        case .verify(let token, let peer, let data, let purpose):
             switch purpose {
-            case .answer, .push: await verifyGroup(startingWith: PendingVerification(token: token, data: data))
+            case .answer, .push:
+                await verifyGroup(startingWith: PendingVerification(token: token, peer: peer, data: data))
             case .reorganisation(let fork):
                 let outcome = await collectReorganisation(data, fork: fork)
                 replication.machine.verified(token, outcome, now: loop.now)
             case .conflict:
                 let outcome = await compareHistory(data)
                 replication.machine.verified(token, outcome, now: loop.now)
+            case .repair: await repair(with: data, token)
             }
         case .applyReorganisation(let fork): await applyReorganisation(fork: fork)
         case .discardReorganisation(let fork): discardReorganisation(fork: fork)
@@ -350,10 +370,10 @@ extension LogEngine {
 
     /// Takes directly following answers out of the work, so that they share one write.
     func takeFollowingAnswers(limit: Int, into group: inout [PendingVerification]) {
-        while group.count < limit, case .verify(let token, from: _, let data, let purpose) = replication.work.first,
+        while group.count < limit, case .verify(let token, let peer, let data, let purpose) = replication.work.first,
             purpose == .answer || purpose == .push
         {
-            group.append(PendingVerification(token: token, data: data))
+            group.append(PendingVerification(token: token, peer: peer, data: data))
             replication.work.removeFirst()
         }
     }

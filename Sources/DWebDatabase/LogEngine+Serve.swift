@@ -9,7 +9,7 @@ extension LogEngine {
         case .manifestOnly:
             return .data(DataMessage(request: request.id, fork: tree.fork, manifest: offeredManifest))
         case .proof, .conflictProof, .push:
-            break
+            if damagedHead != nil { return .unavailable }
         }
         var loadCount = 0
         while !isClosed {

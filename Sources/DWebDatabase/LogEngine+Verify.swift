@@ -1,10 +1,12 @@
 import DWebBase
 import DWebLogCore
 import DWebPorts
+import OrderedCollections
 
 /// A data message of a peer that is to be verified and stored.
 struct PendingVerification {
     let token: VerificationToken
+    let peer: ReplicationPeerID
     let data: DataMessage
 }
 
@@ -12,6 +14,8 @@ struct PendingVerification {
 private struct StagedProofs {
     var tokens: [VerificationToken] = []
     var blocks: [VerifiedProof.Block] = []
+    /// Who sent each of the blocks.
+    var senders: [ReplicationPeerID] = []
     var manifest: Manifest?
 
     var isEmpty: Bool { tokens.isEmpty }
@@ -40,13 +44,16 @@ extension LogEngine {
                 await commit(&staged)
                 // The write may have failed, or been preceded by one: the proof must still fit.
                 if proof.isApplicable(to: tree) {
-                    await commitUpgrade(proof, pending.token)
+                    await commitUpgrade(proof, pending.token, from: pending.peer)
                 } else {
                     report(pending.token, .stale)
                 }
             case .success(let proof):
                 staged.tokens.append(pending.token)
-                if let block = proof.block { staged.blocks.append(block) }
+                if let block = proof.block {
+                    staged.blocks.append(block)
+                    staged.senders.append(pending.peer)
+                }
                 if let manifest = proof.manifest { staged.manifest = manifest }
                 nodes.stage(proof.nodes)
             }
@@ -118,13 +125,15 @@ extension LogEngine {
         }
         writtenHints = hints
         if let newAuth, let manifest = proofs.manifest { adoptManifest(manifest, newAuth) }
-        received(proofs.blocks)
+        received(proofs.blocks, from: proofs.senders)
         publishHead()
         for token in proofs.tokens { report(token, appliedOutcome) }
     }
 
     /// Writes an upgrade: [block], [page], [auth], nodes, head.
-    private func commitUpgrade(_ proof: VerifiedProof, _ token: VerificationToken) async {
+    private func commitUpgrade(
+        _ proof: VerifiedProof, _ token: VerificationToken, from peer: ReplicationPeerID
+    ) async {
         guard let upgrade = proof.upgrade else { return }
         let blocks = proof.block.map { [$0] } ?? []
         var batch = WriteBatch()
@@ -132,20 +141,19 @@ extension LogEngine {
         putPages(adding: blocks, into: &batch)
         let newAuth = stageManifest(proof.manifest, into: &batch)
         for node in proof.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
-        batch.put(keys.head, headRecord(upgrade.tree, upgrade.signature).encoded)
+        let write = putHead(upgrade.tree, upgrade.signature, into: &batch)
         if let outcome = await applyVerified(batch) {
             report(token, outcome)
             return
         }
         tree = upgrade.tree
-        signature = upgrade.signature
+        adopt(write)
         if let newAuth, let manifest = proof.manifest { adoptManifest(manifest, newAuth) }
         nodes.store(proof.nodes)
-        received(blocks)
+        received(blocks, from: blocks.map { _ in peer })
         publishHead()
         report(token, appliedOutcome)
-        let (length, fork) = (tree.length, tree.fork)
-        waits.endAll(.fulfilled) { WaitList.isGrown($0, length: length, fork: fork) }
+        endGrowthWaits()
     }
 
     /// Applies a batch; what to tell the machine if that fails.
@@ -166,7 +174,7 @@ extension LogEngine {
         for block in blocks where !present.contains(block.index) {
             let page = block.index / AvailabilityMap.pageBitCount
             if pages[page] == nil {
-                pages[page] = pageBytes(page)
+                pages[page] = present.pageBytes(page)
                 order.append(page)
             }
             let bit = block.index % AvailabilityMap.pageBitCount
@@ -176,11 +184,12 @@ extension LogEngine {
     }
 
     /// Takes over blocks that were stored, and hands them to whoever waits.
-    private func received(_ blocks: [VerifiedProof.Block]) {
-        for block in blocks {
+    private func received(_ blocks: [VerifiedProof.Block], from senders: [ReplicationPeerID]) {
+        for (block, sender) in zip(blocks, senders) {
             if present.insert(block.index) {
                 statistics.downloadedBlockCount += 1
                 statistics.downloadedByteCount += UInt64(block.value.count)
+                noteDownload(block, from: sender)
             }
             if block.index == hints.contiguousLength {
                 let next = block.index + 1
@@ -190,5 +199,14 @@ extension LogEngine {
             waits.deliver(block: block.index, block.value)
         }
         published.setStatistics(statistics)
+    }
+
+    private func noteDownload(_ block: VerifiedProof.Block, from peer: ReplicationPeerID) {
+        if replication.links[peer] != nil {
+            replication.traffic[peer, default: DDatabase.Statistics()].noteDownload(byteCount: block.value.count)
+        }
+        guard !events.isIdle else { return }
+        events.send(
+            .downloaded(block: block.index, byteCount: block.value.count, from: DDatabase.Peer.ID(peer)))
     }
 }

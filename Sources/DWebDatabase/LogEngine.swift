@@ -15,12 +15,20 @@ package actor LogEngine {
     package nonisolated let discoveryKey: DiscoveryKey
     /// What any thread may read without waiting.
     package nonisolated let published = PublishedState()
+    /// What happens to the log, for those who listen.
+    nonisolated let events = Broadcast<DDatabase.Event>()
+    /// Messages of applications, for those who listen.
+    nonisolated let extensions = ExtensionHub()
     nonisolated let runtime: DWebRuntime
     nonisolated let loop: any RuntimeLoop
     nonisolated let storage: any KeyValueStore
     nonisolated let durability: Durability
     private nonisolated let life: Mutex<Life>
     private let onIdle: (@Sendable (LogEngine) -> Void)?
+    let onUnfreeze: (@Sendable (LogEngine) -> Void)?
+    let pointers: PointerSource?
+    /// Whether the store was opened read-only: the log serves peers, but takes nothing from them.
+    nonisolated let isReadOnly: Bool
 
     nonisolated let record: CoreRecord
     /// Where the log's content is stored.
@@ -30,6 +38,14 @@ package actor LogEngine {
     var signer: KeyPair?
     var tree: MerkleTree
     var signature: [UInt8]?
+    /// When the head was written; nil in logs of old stores.
+    var headTimestamp: UInt64?
+    /// The group that the log belongs to.
+    var group: GroupMembership?
+    /// The drafts that were opened, by their names.
+    var drafts: [String: DraftState] = [:]
+    /// Signs the log in place of a key pair.
+    var externalSigner: (any LogSigner)?
     var present: AvailabilityMap
     var hints: HintsRecord
     /// The hints as stored; they may lag behind.
@@ -41,6 +57,12 @@ package actor LogEngine {
     var statistics = DDatabase.Statistics()
     /// Why the log refuses changes; set by a failed write.
     var failure: DDatabaseError?
+    /// Set once the log's key is known to have signed two histories: the log is read, but neither changed nor exchanged.
+    var conflict: DDatabaseError?
+    /// Whether ``conflict`` is to be written down, so that it outlives this run.
+    var hasUnwrittenConflict = false
+    /// The head of a log whose roots are lost, until a peer gives them back.
+    var damagedHead: HeadRecord?
     var replication: LogReplication
     /// Proofs of truncations that are not complete or not applied yet, by fork.
     var reorganisations: [UInt64: ReorgSearch] = [:]
@@ -60,12 +82,22 @@ package actor LogEngine {
         package var auth: AuthRecord
         /// Called on the loop, possibly more than once, when the last session and the last peer are gone.
         package var onIdle: (@Sendable (LogEngine) -> Void)?
+        /// Where pointers come from.
+        package var pointers: PointerSource?
+        /// Whether nothing may be written.
+        package var isReadOnly = false
+        /// Called on the loop when a log that peers were refused is to be offered to them again.
+        package var onUnfreeze: (@Sendable (LogEngine) -> Void)?
 
         /// A log by its records.
-        package init(record: CoreRecord, auth: AuthRecord, onIdle: (@Sendable (LogEngine) -> Void)? = nil) {
+        package init(
+            record: CoreRecord, auth: AuthRecord, onIdle: (@Sendable (LogEngine) -> Void)? = nil,
+            pointers: PointerSource? = nil
+        ) {
             self.record = record
             self.auth = auth
             self.onIdle = onIdle
+            self.pointers = pointers
         }
     }
 
@@ -80,6 +112,9 @@ package actor LogEngine {
         self.durability = durability
         life = Mutex(Life())
         onIdle = source.onIdle
+        pointers = source.pointers
+        isReadOnly = source.isReadOnly
+        onUnfreeze = source.onUnfreeze
         record = source.record
         keys = DataKeys(dataPointer: source.record.dataPointer)
         auth = source.auth
@@ -87,6 +122,10 @@ package actor LogEngine {
         signer = state.signer
         tree = state.tree
         signature = state.signature
+        headTimestamp = state.headTimestamp
+        conflict = state.isFrozen ? LogEngine.conflictError(PublicKey(source.auth.key)) : nil
+        damagedHead = state.damagedHead
+        group = state.group
         present = state.present
         hints = state.hints
         writtenHints = state.hints
@@ -100,8 +139,12 @@ package actor LogEngine {
         head.fork = state.tree.fork
         head.contiguousLength = state.hints.contiguousLength
         published.setHead(head)
-        published.setWritable(LogEngine.canSign(state.signer, state.manifest))
+        let isUnfinished = state.manifest?.prologue.map { state.tree.length < $0.length } ?? false
+        published.setWritable(
+            !source.isReadOnly && (isUnfinished || LogEngine.canSign(state.signer?.publicKey, state.manifest)))
         published.setCompatible(state.manifest?.isCompatible(with: key))
+        published.setFrozen(state.isFrozen)
+        published.setDamaged(state.damagedHead != nil)
     }
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -128,6 +171,8 @@ package actor LogEngine {
 
     /// Uncounts a session and ends its waiting calls; the last one makes the log idle if there is no peer.
     nonisolated func releaseSession(_ session: SessionID) {
+        events.finish(session)
+        extensions.finish(session)
         // A closed log has no waiting calls, and its loop may be gone.
         guard !isClosed else { return }
         loop.execute { [self] in assumeIsolated { $0.endWaits(of: session) } }
@@ -170,7 +215,7 @@ package actor LogEngine {
         shutDown()
         // Whoever is inside a mutation finishes it; the storage must not go away below it.
         await enterMutation()
-        if failure == nil, hints != writtenHints {
+        if failure == nil, hints != writtenHints, !isReadOnly {
             var batch = WriteBatch()
             batch.put(keys.hints, hints.encoded)
             // Only a hint: what is not written is found again when the log is opened.
@@ -188,6 +233,8 @@ package actor LogEngine {
         guard !wasClosed else { return }
         waits.endEverything(.failed(LogEngine.closedError))
         closeReplication()
+        events.finish()
+        extensions.finish()
     }
 
     static let closedError = DDatabaseError(.closed, "The log was closed")
@@ -196,6 +243,20 @@ package actor LogEngine {
     func checkAlive() throws(DDatabaseError) {
         if isClosed { throw LogEngine.closedError }
         if let failure { throw failure }
+    }
+
+    /// Refuses changes that a log with two histories, or with a damaged tree, cannot take.
+    func checkChangeable() throws(DDatabaseError) {
+        try checkAlive()
+        if let conflict { throw conflict }
+        try checkTree()
+    }
+
+    /// Refuses what needs the tree if its roots are lost.
+    func checkTree() throws(DDatabaseError) {
+        if damagedHead != nil {
+            throw DDatabaseError(.storage, "The tree of the log \(key) is damaged; a peer may restore it")
+        }
     }
 
     /// Reports a refusal of the storage; a refused write makes the log refuse all further changes.
@@ -219,43 +280,15 @@ package actor LogEngine {
 
     /// Makes the state visible to sessions.
     func publishHead() {
+        let oldLength = published.head.length
         var head = DDatabase.Head()
         head.length = tree.length
         head.byteLength = tree.byteLength
         head.fork = tree.fork
         head.contiguousLength = hints.contiguousLength
         published.setHead(head)
-    }
-
-    /// The bytes of a bitfield page with the blocks of `adding` present and those of `removing` absent.
-    func pageBytes(_ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil) -> [UInt8] {
-        LogEngine.pageBytes(present, page, adding: adding, removing: removing)
-    }
-
-    /// The bytes of a page of `map`.
-    static func pageBytes(
-        _ map: AvailabilityMap, _ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil
-    ) -> [UInt8] {
-        let wordCount = AvailabilityMap.pageBitCount / 64
-        return [UInt8](unsafeUninitializedCapacity: Int(wordCount) * 8) { buffer, count in
-            let raw = UnsafeMutableRawBufferPointer(buffer)
-            for position in 0..<wordCount {
-                let wordIndex = page * wordCount + position
-                var word = map.word(wordIndex)
-                if let adding { word |= LogEngine.mask(of: adding, inWord: wordIndex) }
-                if let removing { word &= ~LogEngine.mask(of: removing, inWord: wordIndex) }
-                raw.storeBytes(of: word.littleEndian, toByteOffset: Int(position) * 8, as: UInt64.self)
-            }
-            count = Int(wordCount) * 8
-        }
-    }
-
-    /// The bits of a word that belong to `range`; none if the word lies outside.
-    private static func mask(of range: Range<UInt64>, inWord wordIndex: UInt64) -> UInt64 {
-        guard !range.isEmpty, wordIndex >= range.lowerBound >> 6, wordIndex <= (range.upperBound - 1) >> 6 else {
-            return 0
-        }
-        return AvailabilityMap.mask(of: range, inWord: wordIndex)
+        if manifest?.prologue != nil { published.setWritable(isAppendable()) }
+        if head.length > oldLength, !events.isIdle { events.send(.appended(length: head.length)) }
     }
 
     /// The numbers of the bitfield pages that `range` touches.

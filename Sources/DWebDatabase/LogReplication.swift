@@ -1,4 +1,4 @@
-import DWebBase
+package import DWebBase
 import DWebCrypto
 import DWebLogCore
 import DWebPorts
@@ -12,11 +12,14 @@ package struct PeerLink: Sendable {
     package let outbox: PeerOutbox
     /// The channel, as the connection numbers it.
     package let channel: ChannelID
+    /// The key of the connection's other end.
+    package let remotePublicKey: PublicKey?
 
     /// A channel of the connection with this outbox.
-    package init(outbox: PeerOutbox, channel: ChannelID) {
+    package init(outbox: PeerOutbox, channel: ChannelID, remotePublicKey: PublicKey? = nil) {
         self.outbox = outbox
         self.channel = channel
+        self.remotePublicKey = remotePublicKey
     }
 }
 
@@ -25,6 +28,8 @@ struct LogReplication {
     let machine: LogReplicator
     /// The peers whose channel exists, in the order they came.
     var links: OrderedDictionary<ReplicationPeerID, PeerLink> = [:]
+    /// What was exchanged with each of them.
+    var traffic: [ReplicationPeerID: DDatabase.Statistics] = [:]
     /// Those of them that have proven to know the log's key.
     var opened: Set<ReplicationPeerID> = []
     /// Serving and verifying that waits for its turn, in order.
@@ -42,12 +47,13 @@ struct LogReplication {
     static let suspicionTime: Duration = .seconds(20)
 
     init(state: LoadedLog, key: PublicKey, nodes: StoredNodes, seed: Bytes32, now: MonotonicTime) {
-        machine = LogReplicator(
-            local: LocalLogState(
-                head: LogHead(fork: state.tree.fork, length: state.tree.length),
-                contiguousLength: state.hints.contiguousLength, knowsManifest: state.manifest != nil,
-                offersManifest: state.manifest.map { !$0.isCompatible(with: key) } ?? false),
-            random: SecureRandom(seed: seed))
+        var local = LocalLogState(
+            head: LogHead(fork: state.tree.fork, length: state.tree.length),
+            contiguousLength: state.hints.contiguousLength, knowsManifest: state.manifest != nil,
+            offersManifest: state.manifest.map { !$0.isCompatible(with: key) } ?? false)
+        local.isFrozen = state.isFrozen
+        local.isDamaged = state.damagedHead != nil
+        machine = LogReplicator(local: local, random: SecureRandom(seed: seed))
         machine.hasNode = { nodes.contains($0) }
         var position = state.hints.contiguousLength
         while let first = state.present.firstPresent(in: position..<max(position, state.tree.length)) {

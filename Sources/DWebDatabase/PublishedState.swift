@@ -7,6 +7,8 @@ package final class PublishedState: Sendable {
         var head = DDatabase.Head()
         var isWritable = false
         var isCompatible: Bool?
+        var isFrozen = false
+        var isDamaged = false
         var peerCount = 0
         var statistics = DDatabase.Statistics()
         /// Each later fork with the length at which it left its predecessor; both ascend.
@@ -33,6 +35,12 @@ package final class PublishedState: Sendable {
     func setHead(_ head: DDatabase.Head) { values.withLock { $0.head = head } }
     func setWritable(_ isWritable: Bool) { values.withLock { $0.isWritable = isWritable } }
     func setCompatible(_ isCompatible: Bool?) { values.withLock { $0.isCompatible = isCompatible } }
+    /// Whether the log's key signed two histories.
+    package var isFrozen: Bool { values.withLock { $0.isFrozen } }
+    /// Whether the roots of the log's tree are lost.
+    package var isDamaged: Bool { values.withLock { $0.isDamaged } }
+    func setFrozen(_ isFrozen: Bool) { values.withLock { $0.isFrozen = isFrozen } }
+    func setDamaged(_ isDamaged: Bool) { values.withLock { $0.isDamaged = isDamaged } }
     func setPeerCount(_ count: Int) { values.withLock { $0.peerCount = count } }
     func setStatistics(_ statistics: DDatabase.Statistics) { values.withLock { $0.statistics = statistics } }
 

@@ -70,6 +70,8 @@ package actor ReplicationSession {
     private var channels: OrderedDictionary<ChannelID, Channel> = [:]
     private var channelsByLog: [DiscoveryKey: ChannelID] = [:]
     private var timer: (any LoopTimer)?
+    /// When the stream's round-trip time is asked for again.
+    private var nextMeasurement = MonotonicTime.zero
     private var isEnded = false
 
     /// A connection over `stream`; it does nothing before ``run()``.
@@ -256,7 +258,9 @@ package actor ReplicationSession {
         }
         channelsByLog[engine.discoveryKey] = id
         do throws(DDatabaseError) {
-            let peer = try await engine.attach(PeerLink(outbox: outbox, channel: id), transport: options.transport)
+            let peer = try await engine.attach(
+                PeerLink(outbox: outbox, channel: id, remotePublicKey: handshake.remotePublicKey),
+                transport: options.transport)
             if isEnded {
                 await engine.detach(peer)
             } else {
@@ -340,7 +344,16 @@ package actor ReplicationSession {
                 for channel in Array(channels.values) { await channel.engine.peerDrained(channel.peer) }
             }
             for engine in working { await engine.performWork() }
+            await measure()
         }
+    }
+
+    /// Tells the logs how far away the peer is, now and then while something is sent.
+    private func measure() async {
+        guard let stream = stream as? any MeasuredStream, loop.now >= nextMeasurement else { return }
+        nextMeasurement = loop.now + .seconds(1)
+        guard let time = await stream.roundTripTime else { return }
+        for channel in Array(channels.values) { await channel.engine.setRoundTripTime(time, of: channel.peer) }
     }
 
     private func send(_ message: LogMessage, on id: ChannelID) {

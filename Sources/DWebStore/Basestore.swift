@@ -14,10 +14,13 @@ public actor Basestore {
     /// The log namespace of this view; 32 zero bytes for the store itself.
     public nonisolated let namespaceKey: Bytes32
     package nonisolated let engine: StoreEngine
+    /// The logs of this view, if it has a life of its own.
+    private nonisolated let ownSession: StoreSession?
 
-    package init(engine: StoreEngine, namespaceKey: Bytes32) {
+    init(engine: StoreEngine, namespaceKey: Bytes32, session: StoreSession? = nil) {
         self.engine = engine
         self.namespaceKey = namespaceKey
+        ownSession = session
     }
 
     /// The runtime's loop.
@@ -54,7 +57,7 @@ public actor Basestore {
     public func database(
         named name: String, encryption: BlockEncryption? = nil
     ) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(named: name, in: namespaceKey, encryption: encryption)
+        try await kept(try await engine.database(named: name, in: namespaceKey, encryption: encryption))
     }
 
     /// Opens the log with this key, writable if its key pair is stored, else a reader that starts out empty.
@@ -67,7 +70,7 @@ public actor Basestore {
     public func database(
         key: PublicKey, createIfMissing: Bool = true, encryption: BlockEncryption? = nil
     ) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(key: key, createIfMissing: createIfMissing, encryption: encryption)
+        try await kept(try await engine.database(key: key, createIfMissing: createIfMissing, encryption: encryption))
     }
 
     /// Opens the log with this manifest, for example one of several signers, creating it if there is none.
@@ -80,12 +83,22 @@ public actor Basestore {
     public func database(
         manifest: Manifest, signer: KeyPair? = nil, encryption: BlockEncryption? = nil
     ) async throws(BasestoreError) -> DDatabase {
-        try await engine.database(manifest: manifest, signer: signer, encryption: encryption)
+        try await kept(try await engine.database(manifest: manifest, signer: signer, encryption: encryption))
+    }
+
+    /// Remembers a log as one of this view's.
+    private func kept(_ database: DDatabase) async throws(BasestoreError) -> DDatabase {
+        if let ownSession, !ownSession.add(database) {
+            await database.close()
+            throw BasestoreError(.closed, "This view of the store was closed")
+        }
+        return database
     }
 
     /// The view of this store whose names live in the namespace `name` inside this one. Costs nothing.
     public nonisolated func namespace(_ name: String) -> Basestore {
-        Basestore(engine: engine, namespaceKey: StoreKeys.namespace(Array(name.utf8), in: namespaceKey))
+        Basestore(
+            engine: engine, namespaceKey: StoreKeys.namespace(Array(name.utf8), in: namespaceKey), session: ownSession)
     }
 
     /// The keys of all stored logs, in the order of their discovery keys.
@@ -170,10 +183,15 @@ public actor Basestore {
         try await engine.run(.handshake(handshake), over: stream, openHandler: openHandler)
     }
 
+    /// The number of logs in memory: those in use, by sessions or peers, and those that were a few seconds ago.
+    public nonisolated var openLogCount: Int { engine.logCount }
+
     /// The number of connections that the store replicates over.
     public nonisolated var connectionCount: Int { engine.connectionCount }
 
-    /// Ends all connections and closes all logs and the storage. Applies to every view of the store. Callable more
-    /// than once.
-    public func close() async { await engine.close() }
+    /// Ends all connections and closes all logs and the storage. Applies to every view of the store but sessions, which
+    /// close the logs that were opened through them and nothing else; see ``session()``. Callable more than once.
+    public func close() async {
+        if let ownSession { await ownSession.close() } else { await engine.close() }
+    }
 }

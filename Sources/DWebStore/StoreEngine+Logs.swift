@@ -11,9 +11,11 @@ extension StoreEngine {
     package static func open(
         _ path: String, runtime: DWebRuntime, options: BasestoreOptions
     ) async throws(BasestoreError) -> StoreEngine {
-        let storage: any KeyValueStore
+        let storage: SuspendableStore
         do throws(PortError) {
-            storage = try await runtime.storage.open(path, options: options.storage)
+            storage = SuspendableStore(
+                try await runtime.storage.open(path, options: options.storage), path: path,
+                provider: runtime.storage, options: options.storage)
         } catch {
             throw BasestoreError(error)
         }
@@ -127,7 +129,7 @@ extension StoreEngine {
     }
 
     /// The log with this discovery key, opened if it is stored; nil if it is not.
-    private func storedLog(_ discoveryKey: DiscoveryKey) async throws(BasestoreError) -> LogEngine? {
+    func storedLog(_ discoveryKey: DiscoveryKey) async throws(BasestoreError) -> LogEngine? {
         if let engine = logs[discoveryKey], !engine.isClosed { return engine }
         guard let bytes = try await read(StoreRecordKeys.core(discoveryKey)) else { return nil }
         var record = try decode(discoveryKey) { () throws(CodecError) in try CoreRecord(decoding: bytes) }
@@ -147,7 +149,7 @@ extension StoreEngine {
         return try await openLog(record, auth)
     }
 
-    private func decode<Record>(
+    func decode<Record>(
         _ discoveryKey: DiscoveryKey, _ body: () throws(CodecError) -> Record
     ) throws(BasestoreError) -> Record {
         do throws(CodecError) {
@@ -163,6 +165,9 @@ extension StoreEngine {
 
     /// Writes the records of a new log in one batch: store head, core record, [alias], auth; spec 40 section 14.
     private func createLog(_ auth: AuthRecord, alias: LogAlias?) async throws(BasestoreError) -> LogEngine {
+        guard !options.storage.isReadOnly else {
+            throw BasestoreError(.notFound, "The log is not in the store, which was opened read-only")
+        }
         let discoveryKey = DiscoveryKey(auth.discoveryKey)
         var newHead = head
         let record = CoreRecord(corePointer: newHead.nextCore, dataPointer: newHead.nextData, alias: alias)
@@ -182,9 +187,11 @@ extension StoreEngine {
     private func openLog(_ record: CoreRecord, _ auth: AuthRecord) async throws(BasestoreError) -> LogEngine {
         let engine: LogEngine
         do throws(DDatabaseError) {
+            var source = LogEngine.Source(record: record, auth: auth, onIdle: idleHandler, pointers: pointers)
+            source.isReadOnly = options.storage.isReadOnly
+            source.onUnfreeze = { [weak self] engine in self?.assumeIsolated { $0.offerAgain(engine) } }
             engine = try await LogEngine.open(
-                LogEngine.Source(record: record, auth: auth, onIdle: idleHandler), storage: storage, runtime: runtime,
-                durability: options.durability)
+                source, storage: storage, runtime: runtime, durability: options.durability)
         } catch {
             throw BasestoreError(error)
         }
@@ -229,7 +236,7 @@ extension StoreEngine {
 
     // MARK: Storage
 
-    private func read(_ key: [UInt8]) async throws(BasestoreError) -> [UInt8]? {
+    func read(_ key: [UInt8]) async throws(BasestoreError) -> [UInt8]? {
         try await StoreEngine.read(key, of: storage)
     }
 
@@ -237,7 +244,7 @@ extension StoreEngine {
         do throws(PortError) { return try await storage.read([key])[0] } catch { throw BasestoreError(error) }
     }
 
-    private func entries(_ span: KeySpan) async throws(BasestoreError) -> [KeyValueEntry] {
+    func entries(_ span: KeySpan) async throws(BasestoreError) -> [KeyValueEntry] {
         do throws(PortError) {
             return try await storage.entries(from: span.start, to: span.end, limit: .max, isReversed: false)
         } catch {
@@ -245,7 +252,7 @@ extension StoreEngine {
         }
     }
 
-    private func apply(_ batch: WriteBatch) async throws(BasestoreError) {
+    func apply(_ batch: WriteBatch) async throws(BasestoreError) {
         do throws(PortError) {
             try await storage.apply(batch, durability: options.durability)
         } catch {

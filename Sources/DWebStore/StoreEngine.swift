@@ -9,12 +9,18 @@ package actor StoreEngine {
     package nonisolated let runtime: DWebRuntime
     package nonisolated let primaryKey: Bytes32
     nonisolated let storage: any KeyValueStore
+    /// The same, for suspending.
+    nonisolated let files: SuspendableStore
+    /// Who watches for newly opened logs.
+    nonisolated let openings = OpeningHub()
     nonisolated let options: BasestoreOptions
     private nonisolated let life = Mutex(Life())
     var head: StoreHead
-    var logs: [DiscoveryKey: LogEngine] = [:]
+    var logs: [DiscoveryKey: LogEngine] = [:] {
+        didSet { life.withLock { $0.logCount = logs.count } }
+    }
     /// Opening and creating logs happens one at a time: it reads, decides and writes across suspensions.
-    private var openings = MutationQueue()
+    private var turns = MutationQueue()
     /// Logs that became idle, with the timer that closes them.
     private var idle: [DiscoveryKey: any LoopTimer] = [:]
     private var connections: [UInt64: ReplicationSession] = [:]
@@ -24,16 +30,18 @@ package actor StoreEngine {
     private struct Life {
         var isClosed = false
         var connectionCount = 0
+        var logCount = 0
     }
 
     /// How long a log that nobody uses stays open; spec 30 section F.
     private static let idleTime: Duration = .seconds(5)
 
     init(
-        storage: any KeyValueStore, head: StoreHead, primaryKey: Bytes32, runtime: DWebRuntime,
+        storage: SuspendableStore, head: StoreHead, primaryKey: Bytes32, runtime: DWebRuntime,
         options: BasestoreOptions
     ) {
         self.storage = storage
+        files = storage
         self.head = head
         self.primaryKey = primaryKey
         self.runtime = runtime
@@ -44,6 +52,8 @@ package actor StoreEngine {
 
     /// The number of connections.
     package nonisolated var connectionCount: Int { life.withLock { $0.connectionCount } }
+    /// The number of logs in memory.
+    package nonisolated var logCount: Int { life.withLock { $0.logCount } }
     nonisolated var isClosed: Bool { life.withLock { $0.isClosed } }
 
     func checkOpen() throws(BasestoreError) {
@@ -54,8 +64,8 @@ package actor StoreEngine {
     func inTurn<Result: Sendable>(
         _ body: (isolated StoreEngine) async throws(BasestoreError) -> Result
     ) async throws(BasestoreError) -> Result {
-        if !openings.tryEnter() { await withCheckedContinuation { openings.enqueue($0) } }
-        defer { openings.leave() }
+        if !turns.tryEnter() { await withCheckedContinuation { turns.enqueue($0) } }
+        defer { turns.leave() }
         try checkOpen()
         return try await body(self)
     }
@@ -65,12 +75,18 @@ package actor StoreEngine {
     /// Remembers an open log and offers it to all peers.
     func adopt(_ engine: LogEngine) async {
         logs[engine.discoveryKey] = engine
+        openings.send(engine.key)
         await offer(engine)
     }
 
     /// Offers a log to all peers.
     func offer(_ engine: LogEngine) async {
         for number in connections.keys.sorted() { await connections[number]?.attach(engine) }
+    }
+
+    /// Offers a log whose channels were closed to all peers, from outside of any task.
+    func offerAgain(_ engine: LogEngine) {
+        for number in connections.keys.sorted() { connections[number]?.outbox.push(.reopen(engine)) }
     }
 
     /// What a log calls when its last user is gone: if that stays so for a while, it is closed.
@@ -138,15 +154,18 @@ package actor StoreEngine {
             return life.isClosed
         }
         guard !wasClosed else { return }
+        // Whoever waits for a suspended store to come back learns that it does not.
+        if files.isSuspended { await files.close() }
         for number in connections.keys.sorted() { connections[number]?.stop() }
         if !connections.isEmpty { await withCheckedContinuation { closing.append($0) } }
         for timer in idle.values { timer.cancel() }
         idle = [:]
         // A log that is being opened becomes part of the store before it is closed with it.
-        if !openings.tryEnter() { await withCheckedContinuation { openings.enqueue($0) } }
+        if !turns.tryEnter() { await withCheckedContinuation { turns.enqueue($0) } }
+        openings.finish()
         for discoveryKey in logs.keys.sorted() { await logs[discoveryKey]?.close() }
         logs = [:]
-        openings.leave()
+        turns.leave()
         await storage.close()
     }
 }

@@ -8,6 +8,7 @@ extension LogEngine {
         await enterMutation()
         defer { mutations.leave() }
         try checkAlive()
+        try checkTree()
         var auditor = LogAuditor(keys: keys, storage: storage, tree: tree, present: present)
         do throws(PortError) { try await auditor.run() } catch { throw DDatabaseError(storage: error) }
         if tree.length > 0, let verifier, !verifier.isValid(SignedTree(tree: tree, signature: signature)) {
@@ -43,7 +44,7 @@ extension LogEngine {
         for index in repair.droppedBlocks + repair.missingBlocks + repair.unmarkedBlocks {
             pages.append(index / AvailabilityMap.pageBitCount)
         }
-        for page in Set(pages).sorted() { batch.put(keys.bitfieldPage(page), LogEngine.pageBytes(map, page)) }
+        for page in Set(pages).sorted() { batch.put(keys.bitfieldPage(page), map.pageBytes(page)) }
         var newHints = hints
         newHints.contiguousLength = map.firstAbsent(in: 0..<tree.length) ?? tree.length
         if newHints != hints { batch.put(keys.hints, newHints.encoded) }

@@ -1,0 +1,208 @@
+import DWebPorts
+import Synchronization
+
+/// A store that can be put down and taken up again: while it is suspended its files are closed and its lock is free,
+/// and whoever uses it waits.
+final class SuspendableStore: KeyValueStore {
+    private enum Phase {
+        case open(any KeyValueStore)
+        /// Nobody new gets in; the last one who leaves closes the files.
+        case suspending(any KeyValueStore)
+        case suspended
+        case closed
+    }
+
+    private struct State {
+        var phase: Phase
+        var userCount = 0
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        var emptied: CheckedContinuation<Void, Never>?
+    }
+
+    private let state: Mutex<State>
+    private let path: String
+    private let provider: any StorageProvider
+    private let options: StorageOptions
+
+    init(
+        _ store: any KeyValueStore, path: String, provider: any StorageProvider, options: StorageOptions
+    ) {
+        state = Mutex(State(phase: .open(store)))
+        self.path = path
+        self.provider = provider
+        self.options = options
+    }
+
+    private static let closedError = PortError(.closed, "The store is closed")
+
+    // MARK: Suspending
+
+    /// Whether the files are closed, or about to be.
+    var isSuspended: Bool {
+        state.withLock { state in
+            switch state.phase {
+            case .suspending, .suspended: true
+            case .open, .closed: false
+            }
+        }
+    }
+
+    /// Closes the files once nobody uses them. A store that is not open stays as it is.
+    func suspend() async {
+        let store = state.withLock { state -> (any KeyValueStore)? in
+            guard case .open(let store) = state.phase else { return nil }
+            state.phase = .suspending(store)
+            return store
+        }
+        guard let store else { return }
+        await withCheckedContinuation { continuation in
+            let isEmpty = state.withLock { state in
+                if state.userCount > 0 { state.emptied = continuation }
+                return state.userCount == 0
+            }
+            if isEmpty { continuation.resume() }
+        }
+        await store.close()
+        state.withLock { state in
+            if case .suspending = state.phase { state.phase = .suspended }
+        }
+    }
+
+    /// Opens the files again and lets everybody go on.
+    func resume() async throws(PortError) {
+        let isSuspended = state.withLock { state in
+            if case .suspended = state.phase { true } else { false }
+        }
+        guard isSuspended else { return }
+        var again = options
+        again.createIfMissing = false
+        let store = try await provider.open(path, options: again)
+        let (waiting, isStale) = state.withLock { state -> ([CheckedContinuation<Void, Never>], Bool) in
+            guard case .suspended = state.phase else { return ([], true) }
+            state.phase = .open(store)
+            defer { state.waiting = [] }
+            return (state.waiting, false)
+        }
+        if isStale { await store.close() }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// The open store, counted as in use; waits while suspended.
+    private func enter() async throws(PortError) -> any KeyValueStore {
+        while true {
+            enum Entry { case store(any KeyValueStore), wait, closed }
+            let entry = state.withLock { state -> Entry in
+                switch state.phase {
+                case .open(let store):
+                    state.userCount += 1
+                    return .store(store)
+                case .suspending, .suspended: return .wait
+                case .closed: return .closed
+                }
+            }
+            switch entry {
+            case .store(let store): return store
+            case .closed: throw SuspendableStore.closedError
+            case .wait:
+                await withCheckedContinuation { continuation in
+                    let mustWait = state.withLock { state -> Bool in
+                        switch state.phase {
+                        case .suspending, .suspended:
+                            state.waiting.append(continuation)
+                            return true
+                        case .open, .closed: return false
+                        }
+                    }
+                    if !mustWait { continuation.resume() }
+                }
+            }
+        }
+    }
+
+    private func leave() {
+        let emptied = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.userCount -= 1
+            guard state.userCount == 0 else { return nil }
+            defer { state.emptied = nil }
+            return state.emptied
+        }
+        emptied?.resume()
+    }
+
+    // MARK: The port
+
+    func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
+        enum Entry { case store(any KeyValueStore), wait, closed }
+        let entry = state.withLock { state -> Entry in
+            switch state.phase {
+            case .open(let store):
+                state.userCount += 1
+                return .store(store)
+            case .suspending, .suspended: return .wait
+            case .closed: return .closed
+            }
+        }
+        switch entry {
+        case .store(let store):
+            defer { leave() }
+            return try store.readImmediately(key)
+        case .wait: return .wouldWait
+        case .closed: throw SuspendableStore.closedError
+        }
+    }
+
+    func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
+        let store = try await enter()
+        defer { leave() }
+        return try await store.read(keys)
+    }
+
+    func entries(
+        from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
+    ) async throws(PortError) -> [KeyValueEntry] {
+        let store = try await enter()
+        defer { leave() }
+        return try await store.entries(from: start, to: end, limit: limit, isReversed: isReversed)
+    }
+
+    func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
+        let store = try await enter()
+        defer { leave() }
+        try await store.apply(batch, durability: durability)
+    }
+
+    func snapshot() throws(PortError) -> any KeyValueSnapshot {
+        let store = state.withLock { state -> (any KeyValueStore)? in
+            if case .open(let store) = state.phase { store } else { nil }
+        }
+        guard let store else { throw PortError(.closed, "The store is suspended or closed") }
+        return try store.snapshot()
+    }
+
+    func approximateByteCount(from start: [UInt8], to end: [UInt8]) async throws(PortError) -> UInt64 {
+        let store = try await enter()
+        defer { leave() }
+        return try await store.approximateByteCount(from: start, to: end)
+    }
+
+    func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError) {
+        let store = try await enter()
+        defer { leave() }
+        try await store.compact(from: start, to: end)
+    }
+
+    func close() async {
+        let (store, waiting) = state.withLock { state -> ((any KeyValueStore)?, [CheckedContinuation<Void, Never>]) in
+            defer {
+                state.phase = .closed
+                state.waiting = []
+            }
+            switch state.phase {
+            case .open(let store): return (store, state.waiting)
+            case .suspending, .suspended, .closed: return (nil, state.waiting)
+            }
+        }
+        for continuation in waiting { continuation.resume() }
+        await store?.close()
+    }
+}
