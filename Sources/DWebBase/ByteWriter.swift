@@ -12,6 +12,13 @@ public struct ByteWriter: Sendable {
     /// A writer that appends to `bytes`.
     public init(appendingTo bytes: consuming [UInt8]) { self.bytes = bytes }
 
+    /// Gives away what was written; the writer is empty afterwards.
+    public mutating func takeBytes() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &bytes)
+        return taken
+    }
+
     /// The number of bytes written.
     public var count: Int { bytes.count }
 

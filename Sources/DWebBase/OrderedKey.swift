@@ -15,6 +15,13 @@ public struct OrderedKeyWriter: Sendable {
     /// A writer that appends to `bytes`, for example a key's common prefix.
     public init(appendingTo bytes: consuming [UInt8]) { self.bytes = bytes }
 
+    /// Gives away what was written; the writer is empty afterwards.
+    public mutating func takeBytes() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &bytes)
+        return taken
+    }
+
     /// `UINT`. A value above 2^53 - 1 is a mistake of the caller and traps.
     public mutating func writeUInt(_ value: UInt64) {
         precondition(value <= ByteReader.integerLimit, "integers in keys stay below 2^53")

@@ -19,6 +19,7 @@ struct DWebCommand: AsyncParsableCommand {
     static func main() async {
         // The loop does nearly all work, so threads have little to contend for.
         ProcessMemory.limitArenas(to: 2)
+        ParentWatch.startIfAsked()
         do {
             var command = try parseAsRoot()
             do {

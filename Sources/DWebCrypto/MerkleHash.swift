@@ -36,13 +36,26 @@ public enum MerkleHash {
 
     /// The hash of a whole tree by its roots in ascending order: what a log's signature covers.
     public static func tree(_ roots: some Sequence<(hash: Bytes32, index: UInt64, byteCount: UInt64)>) -> Bytes32 {
-        var hasher = Blake2bHasher(byteCount: Bytes32.byteCount)
-        hasher.update(byte: 2)
-        for root in roots {
-            hasher.update(root.hash)
-            hasher.update(root.index)
-            hasher.update(root.byteCount)
+        var hasher = TreeHasher()
+        for root in roots { hasher.add(root.hash, index: root.index, byteCount: root.byteCount) }
+        return hasher.finalize()
+    }
+
+    /// The hash of a tree, fed root by root in ascending order.
+    public struct TreeHasher: Sendable {
+        private var hasher = Blake2bHasher(byteCount: Bytes32.byteCount)
+
+        /// A tree without roots.
+        public init() { hasher.update(byte: 2) }
+
+        /// Feeds the next root.
+        public mutating func add(_ hash: Bytes32, index: UInt64, byteCount: UInt64) {
+            hasher.update(hash)
+            hasher.update(index)
+            hasher.update(byteCount)
         }
-        return hasher.finalize32()
+
+        /// The hash of what was fed.
+        public func finalize() -> Bytes32 { hasher.finalize32() }
     }
 }

@@ -106,7 +106,9 @@ extension LogEngine {
 
         // Spec 40 section 14: nodes, head, pages, hints, blocks.
         var batch = WriteBatch()
-        for node in created { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.reserve(
+            nodeCount: created.count, blockCount: blockCount, byteCount: group.reduce(0) { $0 + $1.byteCount })
+        batch.put(created, keys)
         let write = putHead(newTree, newSignature, into: &batch)
         for page in LogEngine.pages(of: range) {
             batch.put(keys.bitfieldPage(page), present.pageBytes(page, adding: range))
@@ -119,7 +121,7 @@ extension LogEngine {
         var index = start
         for append in group {
             for block in append.blocks {
-                batch.put(keys.block(index), block)
+                batch.put(block: block, at: index, keys)
                 index += 1
             }
         }

@@ -43,7 +43,7 @@ extension LogEngine {
             batch.deleteRange(span.start, span.end)
         }
         for index in truncation.crossingNodes { batch.delete(keys.node(index)) }
-        for node in newNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(newNodes, keys)
         putPages(clearing: removed, into: &batch)
         var newHints = hints
         newHints.contiguousLength = min(hints.contiguousLength, sharedLength)

@@ -12,7 +12,7 @@ extension LogEngine {
         if !state.lostNodes.isEmpty, !source.isReadOnly {
             let keys = DataKeys(dataPointer: source.record.dataPointer)
             var batch = WriteBatch()
-            for node in state.lostNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+            batch.put(state.lostNodes, keys)
             do throws(PortError) {
                 try await storage.apply(batch, durability: durability)
             } catch {

@@ -87,7 +87,7 @@ extension LogEngine {
             rules.isValid(SignedTree(tree: restored, signature: signature))
         else { return .stale }
         var batch = WriteBatch()
-        for node in upgrade.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(upgrade.nodes, keys)
         let newAuth = stageManifest(proof.manifest, into: &batch)
         do throws(DDatabaseError) { try await apply(batch) } catch { return .storageFailed }
         tree = restored

@@ -368,12 +368,16 @@ extension LogEngine {
         }
     }
 
-    /// Takes directly following answers out of the work, so that they share one write.
-    func takeFollowingAnswers(limit: Int, into group: inout [PendingVerification]) {
-        while group.count < limit, case .verify(let token, let peer, let data, let purpose) = replication.work.first,
+    /// Takes directly following answers out of the work, so that they share one write of about `byteLimit` bytes.
+    func takeFollowingAnswers(limit: Int, byteLimit: Int, into group: inout [PendingVerification]) {
+        var byteCount = group.reduce(0) { $0 + $1.byteCount }
+        while group.count < limit, byteCount < byteLimit,
+            case .verify(let token, let peer, let data, let purpose) = replication.work.first,
             purpose == .answer || purpose == .push
         {
-            group.append(PendingVerification(token: token, peer: peer, data: data))
+            let pending = PendingVerification(token: token, peer: peer, data: data)
+            byteCount += pending.byteCount
+            group.append(pending)
             replication.work.removeFirst()
         }
     }

@@ -8,6 +8,9 @@ struct PendingVerification {
     let token: VerificationToken
     let peer: ReplicationPeerID
     let data: DataMessage
+
+    /// The bytes of its block.
+    var byteCount: Int { data.block?.value.count ?? 0 }
 }
 
 /// Proofs that were found good and wait to be written together.
@@ -24,6 +27,7 @@ private struct StagedProofs {
 extension LogEngine {
     // Answers that share one write. Large enough to make the write cheap, small enough to keep memory and delay low.
     private static let groupMessageLimit = 256
+    private static let groupByteLimit = 512 << 10
 
     /// The rules by which the log is signed; nil while its manifest is not known.
     var verifier: SignatureVerifier? { manifest.map { SignatureVerifier(key: key, manifest: $0) } }
@@ -33,7 +37,8 @@ extension LogEngine {
     /// Answers without an upgrade share one write; an upgrade has its own (spec 40 section 14).
     func verifyGroup(startingWith first: PendingVerification) async {
         var group = [first]
-        takeFollowingAnswers(limit: LogEngine.groupMessageLimit, into: &group)
+        takeFollowingAnswers(
+            limit: LogEngine.groupMessageLimit, byteLimit: LogEngine.groupByteLimit, into: &group)
         await enterMutation()
         var staged = StagedProofs()
         for pending in group {
@@ -112,9 +117,9 @@ extension LogEngine {
         let proofs = staged
         staged = StagedProofs()
         var batch = WriteBatch()
-        for block in proofs.blocks { batch.put(keys.block(block.index), block.value) }
+        for block in proofs.blocks { batch.put(block: block.value, at: block.index, keys) }
         let newAuth = stageManifest(proofs.manifest, into: &batch)
-        for node in nodes.stagedNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(nodes.stagedNodes, keys)
         putPages(adding: proofs.blocks, into: &batch)
         if hints != writtenHints, !batch.isEmpty { batch.put(keys.hints, hints.encoded) }
         let outcome = await applyVerified(batch)
@@ -137,10 +142,10 @@ extension LogEngine {
         guard let upgrade = proof.upgrade else { return }
         let blocks = proof.block.map { [$0] } ?? []
         var batch = WriteBatch()
-        for block in blocks { batch.put(keys.block(block.index), block.value) }
+        for block in blocks { batch.put(block: block.value, at: block.index, keys) }
         putPages(adding: blocks, into: &batch)
         let newAuth = stageManifest(proof.manifest, into: &batch)
-        for node in proof.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(proof.nodes, keys)
         let write = putHead(upgrade.tree, upgrade.signature, into: &batch)
         if let outcome = await applyVerified(batch) {
             report(token, outcome)

@@ -7,13 +7,9 @@ import DWebPorts
 /// A node that only a read from the medium can give is reported as not loaded; ``load(_:)`` fetches it, and the
 /// caller repeats what it did. It belongs to one ``LogEngine`` and is used on its loop only.
 final class StoredNodes: NodeSource {
-    // Two generations of at most this many nodes: about 4 MiB of the nodes used most recently.
-    private static let generationLimit = 32_768
-
     private let storage: any KeyValueStore
     private let keys: DataKeys
-    private var young: [UInt64: TreeNode] = [:]
-    private var old: [UInt64: TreeNode] = [:]
+    private var recent = NodeCache()
     /// Nodes that are verified and will be stored with the write being prepared.
     private var staged: [UInt64: TreeNode] = [:]
     /// Nodes found absent by ``load(_:)``; forgotten with the next change of the log.
@@ -30,11 +26,7 @@ final class StoredNodes: NodeSource {
 
     func node(at index: UInt64) throws(ProofError) -> TreeNode? {
         if !staged.isEmpty, let node = staged[index] { return node }
-        if let node = young[index] { return node }
-        if let node = old[index] {
-            remember(node)
-            return node
-        }
+        if let node = recent[index] { return node }
         if absent.contains(index) { return nil }
         let answer: ImmediateRead
         do throws(PortError) {
@@ -46,7 +38,7 @@ final class StoredNodes: NodeSource {
         switch answer {
         case .value(let bytes):
             guard let node = StoredNodes.decode(bytes, index) else { return nil }
-            remember(node)
+            recent.insert(node)
             return node
         case .absent: return nil
         case .wouldWait: throw .notLoaded([index])
@@ -80,7 +72,7 @@ final class StoredNodes: NodeSource {
         let values = try await storage.read(indices.map { keys.node($0) })
         for (index, bytes) in zip(indices, values) {
             if let bytes, let node = StoredNodes.decode(bytes, index) {
-                remember(node)
+                recent.insert(node)
             } else {
                 absent.insert(index)
             }
@@ -98,7 +90,7 @@ final class StoredNodes: NodeSource {
     /// Forgets staged nodes; they count as stored if `isStored`.
     func unstage(isStored: Bool) {
         if isStored {
-            for node in staged.values { remember(node) }
+            for node in staged.values { recent.insert(node) }
             absent.removeAll(keepingCapacity: true)
         }
         staged.removeAll(keepingCapacity: true)
@@ -106,24 +98,16 @@ final class StoredNodes: NodeSource {
 
     /// Remembers nodes that were just stored.
     func store(_ nodes: [TreeNode]) {
-        for node in nodes { remember(node) }
+        for node in nodes { recent.insert(node) }
         if !absent.isEmpty { absent.removeAll() }
     }
 
     /// Forgets everything: the log was cut.
     func removeAll() {
-        young = [:]
-        old = [:]
+        recent.removeAll()
         staged = [:]
         absent = []
         unknown = []
-    }
-
-    /// The bytes of a node's record.
-    static func encode(_ node: TreeNode) -> [UInt8] {
-        var writer = ByteWriter(capacity: 48)
-        node.encode(into: &writer)
-        return writer.bytes
     }
 
     /// The node of a record; nil if the record is damaged or belongs to another index.
@@ -131,13 +115,5 @@ final class StoredNodes: NodeSource {
         var reader = ByteReader(bytes)
         guard let node = try? TreeNode(from: &reader), node.index == index else { return nil }
         return node
-    }
-
-    private func remember(_ node: TreeNode) {
-        if young.count >= StoredNodes.generationLimit {
-            swap(&old, &young)
-            young.removeAll(keepingCapacity: true)
-        }
-        young[node.index] = node
     }
 }

@@ -1,39 +1,3 @@
-/// Changes that happen together or not at all, applied in order.
-public struct WriteBatch: Sendable {
-    /// One change.
-    public enum Operation: Sendable, Equatable {
-        /// Sets the value of a key.
-        case put(key: [UInt8], value: [UInt8])
-        /// Removes a key, if present.
-        case delete(key: [UInt8])
-        /// Removes every key with `start <= key < end`.
-        case deleteRange(start: [UInt8], end: [UInt8])
-    }
-
-    /// The changes, in order.
-    public private(set) var operations: [Operation] = []
-
-    /// An empty batch.
-    public init() {}
-
-    /// Whether there is no change.
-    public var isEmpty: Bool { operations.isEmpty }
-
-    /// Sets the value of a key.
-    public mutating func put(_ key: [UInt8], _ value: [UInt8]) { operations.append(.put(key: key, value: value)) }
-
-    /// Removes a key, if present.
-    public mutating func delete(_ key: [UInt8]) { operations.append(.delete(key: key)) }
-
-    /// Removes every key with `start <= key < end`.
-    public mutating func deleteRange(_ start: [UInt8], _ end: [UInt8]) {
-        operations.append(.deleteRange(start: start, end: end))
-    }
-
-    /// Appends all changes of `other`.
-    public mutating func append(_ other: WriteBatch) { operations += other.operations }
-}
-
 /// How certain a write must be before it is reported done.
 public enum Durability: Sendable {
     /// In the operating system's hands: survives the end of the process, not a power failure. The network's default.

@@ -81,11 +81,11 @@ final class MemoryKeyValueStore: KeyValueStore {
         try checkOpen()
         guard !isReadOnly else { throw PortError(.permissionDenied, "The store was opened read-only") }
         content.entries.withLock { entries in
-            for operation in batch.operations {
+            batch.forEach { operation in
                 switch operation {
-                case .put(let key, let value): entries[key] = value
-                case .delete(let key): entries[key] = nil
-                case .deleteRange(let start, let end): entries.removeRange(start, end)
+                case .put(let key, let value): entries[Array(key)] = Array(value)
+                case .delete(let key): entries[Array(key)] = nil
+                case .deleteRange(let start, let end): entries.removeRange(Array(start), Array(end))
                 }
             }
         }

@@ -24,9 +24,17 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blobByteThreshold: UInt64 = 4_096
     private static let blobFileByteCount: UInt64 = 256 << 20
     // The reference holds 64 MiB in memory before it writes a table; smaller tables are as readable, and memory counts
-    // on phones.
-    private static let writeBufferByteCount = 8 << 20
-    private static let blockCacheByteCount = 8 << 20
+    // on phones. While one buffer is filled, one waits and one is written.
+    private static let writeBufferByteCount = 6 << 20
+    private static let writeBufferCount: Int32 = 5
+    private static let blockCacheByteCount = 4 << 20
+    // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.
+    private static let mergeTableCount: Int32 = 12
+    // Merging small tables may lag behind for a while before writers are slowed down, or stopped.
+    private static let slowdownTableCount: Int32 = 40
+    private static let stopTableCount: Int32 = 64
+    // `rocksdb::PerfLevel::kDisable`: counting costs two calls for every record.
+    private static let uncounted: Int32 = 1
 
     init(path: String, options storageOptions: StorageOptions) throws(PortError) {
         let options = rocksdb_options_create()!
@@ -107,9 +115,11 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_blob_gc_age_cutoff(options, 0.25)
         rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, writeBufferByteCount)
-        rocksdb_options_set_max_write_buffer_number(options, 2)
+        rocksdb_options_set_max_write_buffer_number(options, writeBufferCount)
         // Small tables are merged less often, since a log is mostly appended to.
-        rocksdb_options_set_level0_file_num_compaction_trigger(options, 8)
+        rocksdb_options_set_level0_file_num_compaction_trigger(options, mergeTableCount)
+        rocksdb_options_set_level0_slowdown_writes_trigger(options, slowdownTableCount)
+        rocksdb_options_set_level0_stop_writes_trigger(options, stopTableCount)
         return options
     }
 
@@ -142,29 +152,22 @@ final class RocksDatabase: @unchecked Sendable {
 
     /// Applies a batch atomically.
     func apply(_ batch: WriteBatch, isSynchronous: Bool) throws(PortError) {
+        // A property of the thread, and calls come from several.
+        rocksdb_set_perf_level(RocksDatabase.uncounted)
         let native = rocksdb_writebatch_create()!
         defer { rocksdb_writebatch_destroy(native) }
         func characters(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar>? {
             bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
         }
-        for operation in batch.operations {
+        batch.forEach { operation in
             switch operation {
             case .put(let key, let value):
-                key.withUnsafeBytes { keyBytes in
-                    value.withUnsafeBytes { valueBytes in
-                        rocksdb_writebatch_put_cf(
-                            native, family, characters(keyBytes), key.count, characters(valueBytes), value.count)
-                    }
-                }
-            case .delete(let key):
-                key.withUnsafeBytes { rocksdb_writebatch_delete_cf(native, family, characters($0), key.count) }
+                rocksdb_writebatch_put_cf(
+                    native, family, characters(key), key.count, characters(value), value.count)
+            case .delete(let key): rocksdb_writebatch_delete_cf(native, family, characters(key), key.count)
             case .deleteRange(let start, let end):
-                start.withUnsafeBytes { startBytes in
-                    end.withUnsafeBytes { endBytes in
-                        rocksdb_writebatch_delete_range_cf(
-                            native, family, characters(startBytes), start.count, characters(endBytes), end.count)
-                    }
-                }
+                rocksdb_writebatch_delete_range_cf(
+                    native, family, characters(start), start.count, characters(end), end.count)
             }
         }
         var error: UnsafeMutablePointer<CChar>?

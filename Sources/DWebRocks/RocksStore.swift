@@ -56,7 +56,7 @@ final class RocksStore: KeyValueStore {
         let database = try open()
         let isSynchronous = durability == .powerFailure
         do throws(PortError) {
-            if !isSynchronous, RocksStore.byteCount(of: batch) <= RocksStore.immediateByteLimit {
+            if !isSynchronous, batch.byteCount <= RocksStore.immediateByteLimit {
                 try database.apply(batch, isSynchronous: false)
             } else {
                 try await writer.run { () throws(PortError) in
@@ -105,16 +105,6 @@ final class RocksStore: KeyValueStore {
         }
         guard let database else { throw PortError(.closed, "The store is closed") }
         return database
-    }
-
-    private static func byteCount(of batch: WriteBatch) -> Int {
-        batch.operations.reduce(0) { total, operation in
-            switch operation {
-            case .put(let key, let value): total + key.count + value.count
-            case .delete(let key): total + key.count
-            case .deleteRange(let start, let end): total + start.count + end.count
-            }
-        }
     }
 }
 

@@ -8,7 +8,8 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench", abstract: "Measure appending, reading and replication between two processes.",
         discussion: """
             Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
-            disk unless --memory. Compare figures of one run with each other; machines and moments differ.
+            disk unless --memory. Compare figures of one run with each other; machines and moments differ. Processor \
+            time, all threads of the process together, depends least on what else the machine does.
             """,
         subcommands: [BenchPeerCommand.self, BenchFetchCommand.self])
 
@@ -17,6 +18,16 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Flag(help: "Keep the logs in memory.")
     var memory = false
+
+    /// The measurements by name.
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        case log, small, large
+    }
+
+    @Option(
+        help:
+            "Measure only this: 'log' appends and reads, 'small' replicates blocks of 100 B, 'large' blocks of 64 KiB.")
+    var only: Part?
 
     @OptionGroup var output: OutputOptions
 
@@ -31,15 +42,26 @@ struct BenchCommand: AsyncParsableCommand {
     func run() async throws {
         let console = output.console
         let scale: UInt64 = quick ? 10 : 1
-        try await measureLocal(scale, console)
-        try await measureReplication(count: 100_000 / scale, size: 100, console)
-        try await measureReplication(count: 2_000 / scale, size: 65_536, console)
+        for part in only.map({ [$0] }) ?? Part.allCases {
+            switch part {
+            case .log: try await measureLocal(scale, console)
+            case .small: try await measureReplication(count: 100_000 / scale, size: 100, console)
+            case .large: try await measureReplication(count: 2_000 / scale, size: 65_536, console)
+            }
+        }
     }
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
         let figure = Figure(name: name, value: value, unit: unit)
         let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
         console.emit(figure, text: "\(padded) \(String(format: "%12.1f", value)) \(unit)")
+    }
+
+    private func report(
+        _ name: String, _ count: UInt64, _ cost: (seconds: Double, processorSeconds: Double), _ console: Console
+    ) {
+        report(name, Double(count) / cost.seconds, "blocks/s", console)
+        report(name + ", processor time", cost.processorSeconds / Double(count) * 1e6, "us/block", console)
     }
 
     private func measureLocal(_ scale: UInt64, _ console: Console) async throws {
@@ -50,22 +72,22 @@ struct BenchCommand: AsyncParsableCommand {
                 let block = [UInt8](repeating: 0x61, count: 100)
                 let single = try await store.database(named: "single")
                 let singleCount = 20_000 / scale
-                let singleSeconds = try await BenchStore.seconds {
+                let singleCost = try await BenchStore.cost {
                     for _ in 0..<singleCount { try await single.append(block) }
                 }
-                report("append, one by one", Double(singleCount) / singleSeconds, "blocks/s", console)
+                report("append, one by one", singleCount, singleCost, console)
                 let batch = try await store.database(named: "batch")
                 let batchCount = 500 / scale
                 let blocks = [[UInt8]](repeating: block, count: 1_000)
-                let batchSeconds = try await BenchStore.seconds {
+                let batchCost = try await BenchStore.cost {
                     for _ in 0..<batchCount { try await batch.append(blocks) }
                 }
-                report("append, batches of 1,000", Double(batchCount * 1_000) / batchSeconds, "blocks/s", console)
+                report("append, batches of 1,000", batchCount * 1_000, batchCost, console)
                 let getCount = min(100_000 / scale, batch.length)
-                let getSeconds = try await BenchStore.seconds {
+                let getCost = try await BenchStore.cost {
                     for index in 0..<getCount { _ = try await batch.block(at: index, .localOnly) }
                 }
-                report("get, sequential", Double(getCount) / getSeconds, "blocks/s", console)
+                report("get, sequential", getCount, getCost, console)
             }
         }
     }
@@ -88,6 +110,9 @@ struct BenchCommand: AsyncParsableCommand {
         let label = "replicate \(count) x \(size) B"
         report(label, Double(count) / seconds, "blocks/s", console)
         report(label + ", payload", Double(count) * Double(size) / seconds / 1e6, "MB/s", console)
+        report(
+            label + ", processor time of the reader", fetched.processorSeconds / Double(count) * 1e6, "us/block",
+            console)
         report(label + ", memory of the reader", Double(fetched.peakMemoryByteCount) / 1_048_576, "MiB", console)
         peer.stop()
         if let ended = try? peer.readValue(BenchPeerCommand.Ended.self) {

@@ -9,6 +9,7 @@ struct BenchFetchCommand: AsyncParsableCommand {
 
     struct Fetched: Codable {
         let seconds: Double
+        let processorSeconds: Double
         let peakMemoryByteCount: UInt64
     }
 
@@ -25,7 +26,7 @@ struct BenchFetchCommand: AsyncParsableCommand {
         configuration.host = try network.bindHost()
         let settings = configuration
         let isMemory = memory
-        let seconds = try await untilInterrupted {
+        let cost = try await untilInterrupted {
             try await BenchStore.with(isMemory: isMemory) { _, store in
                 try await SwarmNetworker.withNetworker(store: store, configuration: settings) { networker in
                     let database = try await store.database(key: key)
@@ -34,11 +35,13 @@ struct BenchFetchCommand: AsyncParsableCommand {
                         _ = try await database.update(upTo: .seconds(1))
                         try await Task.sleep(for: .milliseconds(5))
                     }
-                    return try await BenchStore.seconds { try await database.download(0..<count) }
+                    return try await BenchStore.cost { try await database.download(0..<count) }
                 }
             }
         }
-        let fetched = Fetched(seconds: seconds, peakMemoryByteCount: ProcessFigures.peakMemoryByteCount)
+        let fetched = Fetched(
+            seconds: cost.seconds, processorSeconds: cost.processorSeconds,
+            peakMemoryByteCount: ProcessFigures.peakMemoryByteCount)
         Console(isJSON: true, isQuiet: true).emit(fetched, text: "")
     }
 }

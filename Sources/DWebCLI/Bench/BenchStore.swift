@@ -44,10 +44,32 @@ enum BenchStore {
         let duration = try await ContinuousClock().measure { try await body() }
         return max(1e-9, duration.seconds)
     }
+
+    /// The seconds that `body` takes, and those that processors spend on this process meanwhile.
+    static func cost(_ body: () async throws -> Void) async throws -> (seconds: Double, processorSeconds: Double) {
+        let before = ProcessFigures.processorSeconds
+        let seconds = try await seconds(body)
+        return (seconds, ProcessFigures.processorSeconds - before)
+    }
 }
 
 /// What the system counts about this process.
 enum ProcessFigures {
+    /// What processors spent on all threads of this process, in seconds.
+    static var processorSeconds: Double {
+        var usage = rusage()
+        getrusage(ProcessFigures.ownProcess, &usage)
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+
+    #if os(Linux)
+        private static let ownProcess = __rusage_who_t(RUSAGE_SELF.rawValue)
+    #else
+        private static let ownProcess = RUSAGE_SELF
+    #endif
+
+    private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+
     /// The most memory that was resident at once.
     static var peakMemoryByteCount: UInt64 {
         #if os(Linux)

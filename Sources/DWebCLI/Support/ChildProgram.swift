@@ -4,6 +4,8 @@ import Foundation
 final class ChildProgram {
     private let process = Process()
     private let output = Pipe()
+    /// Never written to: it ends when this process does, and the child with it.
+    private let input = Pipe()
     private var pending = Data()
 
     /// Starts the program; its standard error goes where ours goes, or nowhere if `isSilent`.
@@ -13,7 +15,8 @@ final class ChildProgram {
         }
         process.executableURL = executable
         process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
+        process.environment = ProcessInfo.processInfo.environment.merging([ParentWatch.variable: "1"]) { $1 }
         process.standardOutput = output
         if isSilent { process.standardError = FileHandle.nullDevice }
         do {

@@ -35,7 +35,7 @@ extension LogEngine {
             let span = keys.nodes(stray)
             batch.deleteRange(span.start, span.end)
         }
-        for node in repair.brokenNodes + repair.nodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(repair.brokenNodes + repair.nodes, keys)
         for index in repair.droppedBlocks + repair.strayBlocks { batch.delete(keys.block(index)) }
         var map = present
         for index in repair.droppedBlocks + repair.missingBlocks { map.remove(index) }

@@ -60,7 +60,7 @@ extension LogEngine {
             }
             for index in truncation.crossingNodes { batch.delete(keys.node(index)) }
         }
-        for node in change.sortedNodes { batch.put(keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(change.sortedNodes, keys)
         let write = putHead(change.tree, signature, into: &batch)
         var page = change.sharedLength / AvailabilityMap.pageBitCount
         let touchedEnd = max(change.oldLength, change.tree.length)
@@ -75,7 +75,7 @@ extension LogEngine {
         if newHints != hints { batch.put(keys.hints, newHints.encoded) }
         var index = change.sharedLength
         for block in change.blocks {
-            batch.put(keys.block(index), block)
+            batch.put(block: block, at: index, keys)
             index += 1
         }
         return write

@@ -60,10 +60,10 @@ extension LogEngine {
             let index = range.lowerBound + UInt64(offset)
             let stored = cipher?.seal(block, index: index, fork: fork) ?? block
             draft.tree.append(block: stored, collecting: &created)
-            batch.put(draft.keys.block(index), stored)
+            batch.put(block: stored, at: index, draft.keys)
         }
         created.sort { $0.index < $1.index }
-        for node in created { batch.put(draft.keys.node(node.index), StoredNodes.encode(node)) }
+        batch.put(created, draft.keys)
         putHead(of: draft, into: &batch)
         try await apply(batch)
         draft.nodes.store(created)

@@ -9,17 +9,29 @@ extension AvailabilityMap {
     package func pageBytes(
         _ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil
     ) -> [UInt8] {
-        let wordCount = AvailabilityMap.pageBitCount / 64
-        return [UInt8](unsafeUninitializedCapacity: AvailabilityMap.pageByteCount) { buffer, count in
-            let raw = UnsafeMutableRawBufferPointer(buffer)
-            for position in 0..<wordCount {
-                let wordIndex = page * wordCount + position
-                var word = word(wordIndex)
-                if let removing { word &= ~AvailabilityMap.overlap(of: removing, withWord: wordIndex) }
-                if let adding { word |= AvailabilityMap.overlap(of: adding, withWord: wordIndex) }
-                raw.storeBytes(of: word.littleEndian, toByteOffset: Int(position) * 8, as: UInt64.self)
-            }
+        var bytes = [UInt8](unsafeUninitializedCapacity: AvailabilityMap.pageByteCount) { buffer, count in
+            copyPage(page, into: UnsafeMutableRawBufferPointer(buffer))
             count = AvailabilityMap.pageByteCount
+        }
+        bytes.withUnsafeMutableBytes { raw in
+            if let removing { AvailabilityMap.change(raw, page, removing) { $0 & ~$1 } }
+            if let adding { AvailabilityMap.change(raw, page, adding) { $0 | $1 } }
+        }
+        return bytes
+    }
+
+    /// Changes the words of a page's bytes that `range` touches, by what they are and which bits of them it covers.
+    private static func change(
+        _ raw: UnsafeMutableRawBufferPointer, _ page: UInt64, _ range: Range<UInt64>,
+        _ combine: (UInt64, UInt64) -> UInt64
+    ) {
+        let range = range.clamped(to: page * pageBitCount..<(page + 1) * pageBitCount)
+        guard !range.isEmpty else { return }
+        for wordIndex in range.lowerBound >> 6...(range.upperBound - 1) >> 6 {
+            let offset = Int(wordIndex & (pageBitCount / 64 - 1)) * 8
+            let word = UInt64(littleEndian: raw.load(fromByteOffset: offset, as: UInt64.self))
+            let changed = combine(word, mask(of: range, inWord: wordIndex))
+            raw.storeBytes(of: changed.littleEndian, toByteOffset: offset, as: UInt64.self)
         }
     }
 
@@ -37,13 +49,5 @@ extension AvailabilityMap {
         }
         let end = first.addingClamped(AvailabilityMap.pageBitCount)
         if end > length { set(length..<end, present: false) }
-    }
-
-    /// The bits of a word that belong to `range`; none if the word lies outside.
-    private static func overlap(of range: Range<UInt64>, withWord wordIndex: UInt64) -> UInt64 {
-        guard !range.isEmpty, wordIndex >= range.lowerBound >> 6, wordIndex <= (range.upperBound - 1) >> 6 else {
-            return 0
-        }
-        return mask(of: range, inWord: wordIndex)
     }
 }

@@ -58,6 +58,19 @@ package struct AvailabilityMap: Sendable {
         return words[Int(entry) * AvailabilityMap.wordsPerPage + Int(wordIndex & 511)]
     }
 
+    /// Writes the words of a page, little endian, over `buffer`, which has the size of one.
+    func copyPage(_ page: UInt64, into buffer: UnsafeMutableRawBufferPointer) {
+        let entry = entry(page)
+        guard entry >= 0 else {
+            buffer.initializeMemory(as: UInt8.self, repeating: entry == AvailabilityMap.full ? .max : 0)
+            return
+        }
+        let start = Int(entry) * AvailabilityMap.wordsPerPage
+        for position in 0..<AvailabilityMap.wordsPerPage {
+            buffer.storeBytes(of: words[start + position].littleEndian, toByteOffset: position * 8, as: UInt64.self)
+        }
+    }
+
     /// What the page with this number holds.
     package func state(ofPage page: UInt64) -> PageState {
         let entry = entry(page)

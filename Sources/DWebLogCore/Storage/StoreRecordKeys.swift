@@ -164,6 +164,18 @@ package struct DataKeys: Sendable {
     /// The key of a tree node.
     package func node(_ index: UInt64) -> [UInt8] { DataKeys.key(nodePrefix, index) }
 
+    /// Writes the key of a block.
+    package func writeBlockKey(_ index: UInt64, into writer: inout OrderedKeyWriter) {
+        writer.writeBytes(blockPrefix)
+        writer.writeUInt(index)
+    }
+
+    /// Writes the key of a tree node.
+    package func writeNodeKey(_ index: UInt64, into writer: inout OrderedKeyWriter) {
+        writer.writeBytes(nodePrefix)
+        writer.writeUInt(index)
+    }
+
     /// The key of a bitfield page: blocks `page * 32768` and after.
     package func bitfieldPage(_ page: UInt64) -> [UInt8] {
         var writer = OrderedKeyWriter(appendingTo: DataKeys.key(pagePrefix, page))

@@ -90,7 +90,10 @@ package struct MerkleTree: Sendable, Hashable {
 
     /// The tree hash of any list of roots.
     package static func hash(of roots: some Sequence<TreeNode>) -> Bytes32 {
-        MerkleHash.tree(roots.lazy.map { (hash: $0.hash, index: $0.index, byteCount: $0.size) })
+        // Fed one by one: a sequence of tuples is not specialised across modules, and this runs for every append.
+        var hasher = MerkleHash.TreeHasher()
+        for root in roots { hasher.add(root.hash, index: root.index, byteCount: root.size) }
+        return hasher.finalize()
     }
 }
 
