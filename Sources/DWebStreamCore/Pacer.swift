@@ -1,11 +1,11 @@
 /// Spreads packets over time: a bucket of bytes that fills at the controller's rate; spec 10 section 9.4.
 ///
-/// Finer than the reference's one refill per millisecond. A bucket holds at least a burst of 64 packets, so that a fast
-/// path is served in segments that the kernel can take at once.
+/// Finer than the reference's one refill per millisecond. What leaves at once is what a timer that fires late has to make
+/// up for, and at least one segmented send; more would fill the queues of a slow path.
 struct Pacer {
     private static let initialByteCount = 25_000.0
-    private static let burstByteCount = 64.0 * 1_500
-    private static let burstNanoseconds = 4.0 * 1e6
+    private static let burstByteCount = 16.0 * 1_500
+    private static let burstNanoseconds = 8.0 * 1e6
     private static let quantumByteCount = 16.0 * 1_500
     private static let quantumNanoseconds = 1e6
 

@@ -63,7 +63,7 @@ struct ReceiveBuffer {
     /// `sequence` is not before ``nextSequence``, nearer than ``UDXLimits/reorderDistance``, and not waiting already.
     mutating func insert(_ sequence: UInt32, payload: ArraySlice<UInt8>, limit: Int) -> Bool {
         let charge = payload.count + UDXLimits.reorderOverheadByteCount
-        guard waitingByteCount + charge <= limit else { return false }
+        guard unreadCount + waitingByteCount + charge <= limit else { return false }
         reserve(sequence.serialDistance(from: nextSequence) + 1)
         slots[Int(sequence) & (slots.count - 1)] = Slot(payload: Array(payload), isPresent: true)
         waitingByteCount += charge

@@ -2,13 +2,13 @@
 package enum UDXLimits {
     /// A data packet numbered this far ahead of the next expected one, or farther, is dropped.
     package static let reorderDistance = 65_536
-    /// The most bytes that may wait out of order, beyond the receive window.
-    package static let reorderByteCountBeyondWindow = 1 << 20
+    /// The most bytes that are taken beyond the receive window, in order or not.
+    package static let byteCountBeyondWindow = 1 << 20
     /// What a packet that waits out of order is charged beyond its payload, in bytes.
     package static let reorderOverheadByteCount = 64
     /// The most packets that may be outstanding beyond the peer's window: what a receiver keeps beyond it, for the largest
     /// packets.
-    package static let packetsBeyondWindow = reorderByteCountBeyondWindow / (1_500 + reorderOverheadByteCount)
+    package static let packetsBeyondWindow = byteCountBeyondWindow / (1_500 + reorderOverheadByteCount)
     /// The most SACK blocks sent in one packet.
     package static let sackBlocksSentPerPacket = 50
     /// The most packets that one answer takes if its blocks do not fit into one.

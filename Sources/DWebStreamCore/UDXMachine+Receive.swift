@@ -43,6 +43,8 @@ extension UDXMachine {
         guard closeReason == nil else { return }
         // Step 18.
         if carriesNumber {
+            window.noteArrival(
+                readCount: receiving.deliveredCount - receiving.unreadCount, roundTripTime: roundTrip.minimum, now: now)
             requestAcknowledgement()
             deliverEndIfReached()
         }
@@ -76,15 +78,16 @@ extension UDXMachine {
         let expected = receiving.nextSequence
         let unread = receiving.unreadCount
         if sequence == expected, !receiving.contains(sequence) {
+            // Only a peer that disregards the window gets there.
+            guard unread + payload.count <= receiveLimit else { return }
             // An end without data has nothing to deliver: whatever follows its header is not stream bytes.
             receiving.appendInOrder(
                 bytes, flags.contains(.data) ? payload : payload.upperBound..<payload.upperBound)
         } else if receiving.contains(sequence) {
             statistics.duplicatesReceived += 1
         } else {
-            let limit = options.receiveWindowByteCount + UDXLimits.reorderByteCountBeyondWindow
             let kept = flags.contains(.data) ? bytes[payload] : []
-            guard receiving.insert(sequence, payload: kept, limit: limit) else { return }
+            guard receiving.insert(sequence, payload: kept, limit: receiveLimit) else { return }
         }
         if flags.contains(.end), remoteEndSequence == nil { remoteEndSequence = sequence }
         if receiving.hasGap, receiving.nextSequence != expected { receiving.drain(upTo: remoteEndSequence) }

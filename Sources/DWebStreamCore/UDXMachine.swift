@@ -47,6 +47,7 @@ struct UDXMachine: ~Copyable {
 
     // Receiving.
     var receiving: ReceiveBuffer
+    var window: ReceiveWindow
     var isAcknowledgementDue = false
     var inOrderSinceAcknowledgement = 0
     var announcedWindow: Int
@@ -109,7 +110,9 @@ struct UDXMachine: ~Copyable {
     init(options: UDXStreamOptions) {
         self.options = options
         receiving = ReceiveBuffer(nextSequence: options.initialAcknowledgement)
-        announcedWindow = options.receiveWindowByteCount
+        window = ReceiveWindow(
+            initial: options.initialReceiveWindowByteCount, maximum: options.receiveWindowByteCount)
+        announcedWindow = window.byteCount
         nextSequence = options.initialSequence
         remoteAcknowledged = options.initialSequence
         highestAcknowledged = options.initialSequence
@@ -141,9 +144,13 @@ struct UDXMachine: ~Copyable {
 
     /// The window to announce: 0 or enough for a full packet; spec 10 section 5.4.
     var receiveWindow: Int {
-        let free = options.receiveWindowByteCount - receiving.unreadCount
+        let free = window.byteCount - receiving.unreadCount
         return free < 1_500 ? 0 : free
     }
+
+    /// The most bytes that may be unread, and that may wait out of order: what was announced, and room for probes and
+    /// for what was under way.
+    var receiveLimit: Int { window.byteCount + UDXLimits.byteCountBeyondWindow }
 
     /// When ``wake(now:)`` has something to do.
     var nextDeadline: Int64 { min(timerDeadline, paceDeadline, idleDeadline) }
@@ -230,7 +237,7 @@ struct UDXMachine: ~Copyable {
         isReadableReported = false
         let bytes = receiving.read()
         // The peer learns at once that a window which was nearly used up has opened again.
-        let half = options.receiveWindowByteCount / 2
+        let half = window.byteCount / 2
         if announcedWindow < half, receiveWindow >= half, destination != nil, closeReason == nil {
             isAcknowledgementDue = true
         }
@@ -256,6 +263,7 @@ struct UDXMachine: ~Copyable {
     mutating func stopSending() {
         writing.removeAll()
         packets.removeAll()
+        selectivelyAcknowledgedCount = 0
         selectivelyAcknowledgedByteCount = 0
         timer = .none
         timerDeadline = .max

@@ -353,7 +353,6 @@ extension UDXMachine {
         stopSending()
         remoteAcknowledged = nextSequence
         highestAcknowledged = nextSequence
-        selectivelyAcknowledgedCount = 0
         tailLossProbe = nil
         isTailLossProbeDue = false
         wantsProbeOfWindow = false

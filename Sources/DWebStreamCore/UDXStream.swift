@@ -163,6 +163,7 @@ extension UDXMachine {
         result.pacingBytesPerSecond = Int(min(congestion.pacingRate * 1_000, 1e15))
         result.packetsInFlight = packets.inFlight.count
         result.bytesInFlight = packets.bytesInFlight
+        result.receiveWindowByteCount = window.byteCount
         result.peerWindowByteCount = peerWindow
         result.pathMTU = mtu.mtu
         result.pathMTUFallbacks = mtu.fallbackCount

@@ -104,8 +104,11 @@ package struct UDXStreamOptions: Sendable {
     package var initialSequence: UInt32 = 0
     /// The first number expected from the peer; both sides must agree on it.
     package var initialAcknowledgement: UInt32 = 0
-    /// The most unread bytes to hold, in bytes.
-    package var receiveWindowByteCount = 4 << 20
+    /// The most unread bytes to hold, in bytes, which is what a path of 100 ms brings at 1.3 Gbit/s; less where a reader
+    /// takes less per round trip.
+    package var receiveWindowByteCount = 16 << 20
+    /// The window to begin with, in bytes; it grows with what is read per round trip, up to ``receiveWindowByteCount``.
+    package var initialReceiveWindowByteCount = 512 << 10
     /// Whether every data packet gets an acknowledgement of its own, as the reference does, instead of one for all
     /// packets of a batch.
     package var acknowledgesEveryPacket = false
@@ -147,6 +150,8 @@ public struct UDXStatistics: Sendable, Equatable {
     public var packetsInFlight = 0
     /// Bytes of those packets.
     public var bytesInFlight = 0
+    /// The most bytes that this side holds unread now; it grows with what is read per round trip.
+    public var receiveWindowByteCount = 0
     /// The window that the peer last announced, in bytes.
     public var peerWindowByteCount = 0
     /// The largest IP packet known to reach the peer, in bytes.

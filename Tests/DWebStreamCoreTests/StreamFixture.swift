@@ -26,6 +26,9 @@ final class StreamFixture {
         socket = multiplexer.addSocket(family: .ipv4)
         otherSocket = multiplexer.addSocket(family: .ipv4)
         var options = UDXStreamOptions()
+        // Crafted and recorded packets count on the reference's window.
+        options.receiveWindowByteCount = 4 << 20
+        options.initialReceiveWindowByteCount = 4 << 20
         change(&options)
         let judge = Judge()
         stream = try multiplexer.createStream(localID: localID, options: options) { judge.decide($0) }

@@ -70,21 +70,9 @@ import Testing
             _ = fixture.transmit()
             if random.next() % 5 == 0 { fixture.advance(.milliseconds(Int(random.next() % 3_000))) }
             _ = fixture.transmit()
-            expectConsistency(fixture.stream)
+            #expect(fixture.stream.brokenInvariant == nil)
         }
         #expect(streams > 1)
-    }
-
-    private func expectConsistency(_ stream: UDXStream) {
-        let outstanding = stream.machine.nextSequence.serialDistance(from: stream.machine.remoteAcknowledged)
-        guard !stream.machine.isClosed else { return }
-        #expect(outstanding >= 0 && outstanding <= UDXLimits.outstandingPackets)
-        let counted =
-            stream.machine.packets.inFlight.count + stream.machine.packets.lost.count
-            + stream.machine.selectivelyAcknowledgedCount
-        #expect(counted == outstanding)
-        #expect(stream.machine.selectivelyAcknowledgedCount >= 0)
-        #expect(stream.machine.receiving.waitingByteCount >= 0)
     }
 
     @Test func arbitraryBytes() throws {

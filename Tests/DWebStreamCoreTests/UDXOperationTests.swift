@@ -5,13 +5,11 @@ import Testing
 
 /// Arbitrary sequences of everything that an owner can call, with hosts that come and go and packets that are bent.
 @Suite struct UDXOperationTests {
-    private static let seeds = UDXSeedTests.isThorough ? UDXSeedTests.seeds : 1...12
-
-    @Test(arguments: seeds) func anySequenceOfCallsHolds(seed: UInt64) throws {
+    @Test(arguments: UDXSeedTests.seeds(10)) func anySequenceOfCallsHolds(seed: UInt64) throws {
         try OperationFuzz(seed: seed, bendsPackets: false).run(operationCount: 400)
     }
 
-    @Test(arguments: seeds) func bentPacketsDoNoHarm(seed: UInt64) throws {
+    @Test(arguments: UDXSeedTests.seeds(10)) func bentPacketsDoNoHarm(seed: UInt64) throws {
         try OperationFuzz(seed: seed, bendsPackets: true).run(operationCount: 400)
     }
 }
@@ -97,7 +95,8 @@ private final class OperationFuzz {
         case ..<92: network.conditions.bytesPerSecond = [50_000, 3_000_000, 30_000_000][pick(3)]
         case ..<94:
             let other = pairs[pick(pairs.count)].streams[side]
-            if other !== stream, bendsPackets { try? stream.relay(to: other) }
+            // Only one host relays: two that relay to each other pass packets round for ever, as the protocol has it.
+            if other !== stream, bendsPackets, side == 0 { try? stream.relay(to: other) }
         default: _ = stream.statistics
         }
     }
@@ -157,17 +156,9 @@ private final class OperationFuzz {
 
     private func checkBounds() {
         for pair in pairs {
-            for stream in pair.streams where stream.closeReason == nil {
-                let limit = stream.machine.options.receiveWindowByteCount + UDXLimits.reorderByteCountBeyondWindow
-                let waiting = stream.machine.receiving.waitingByteCount
-                #expect(waiting >= 0 && waiting <= limit, "seed \(seed)")
-                let outstanding = stream.machine.nextSequence.serialDistance(from: stream.machine.remoteAcknowledged)
-                let counted =
-                    stream.machine.packets.inFlight.count + stream.machine.packets.lost.count
-                    + stream.machine.selectivelyAcknowledgedCount
-                #expect(counted == outstanding && outstanding <= UDXLimits.outstandingPackets, "seed \(seed)")
-                #expect(stream.machine.messageEventCount <= UDXLimits.messageEvents)
-                #expect(stream.machine.destinations.count <= UDXLimits.destinations)
+            for stream in pair.streams {
+                let problem = stream.brokenInvariant
+                #expect(problem == nil, "seed \(seed)")
             }
         }
     }

@@ -301,7 +301,7 @@ import Testing
         let fixture = try StreamFixture { $0.receiveWindowByteCount = 100_000 }
         let payload = [UInt8](repeating: 1, count: 1_400)
         for sequence: UInt32 in 1...2_000 { fixture.receive(fixture.packet(.data, sequence: sequence, payload)) }
-        let limit = 100_000 + UDXLimits.reorderByteCountBeyondWindow
+        let limit = 100_000 + UDXLimits.byteCountBeyondWindow
         #expect(fixture.stream.machine.receiving.waitingByteCount <= limit)
         #expect(fixture.stream.machine.receiving.waitingByteCount > limit - 2_000)
         // What fills the gap is still taken, and frees the room.
@@ -353,6 +353,29 @@ import Testing
         #expect(fixture.stream.read().count == 8 * 1_400)
         // Reading opens the window and says so.
         #expect(fixture.transmitHeaders().map(\.window) == [10_000])
+    }
+
+    /// A peer that disregards the window, and a reader that does not read.
+    @Test func unreadBytesAreBounded() throws {
+        let fixture = try StreamFixture { $0.receiveWindowByteCount = 100_000 }
+        fixture.readsAutomatically = false
+        let payload = [UInt8](repeating: 1, count: 1_400)
+        var sequence: UInt32 = 0
+        for _ in 0..<2_000 {
+            fixture.receive(fixture.packet(.data, sequence: sequence, payload))
+            // Half of them out of order.
+            fixture.receive(fixture.packet(.data, sequence: sequence + 2, payload))
+            sequence = fixture.transmitHeaders().last?.acknowledgement ?? sequence
+            #expect(fixture.stream.brokenInvariant == nil)
+        }
+        let limit = 100_000 + UDXLimits.byteCountBeyondWindow
+        #expect(fixture.stream.unreadByteCount <= limit)
+        #expect(fixture.stream.unreadByteCount > limit - 5_000)
+        // What was refused was not acknowledged, so that nothing is missing once the reader is back.
+        let count = fixture.stream.read().count
+        #expect(count == Int(sequence) * 1_400)
+        fixture.receive(fixture.packet(.data, sequence: sequence, payload))
+        #expect(fixture.stream.unreadByteCount == 1_400)
     }
 
     @Test func messagesAreBounded() throws {

@@ -121,8 +121,9 @@ import Testing
         try left.write(bytes)
         try left.end()
         network.run(for: .seconds(5))
-        #expect(right.unreadByteCount <= 4 << 20)
-        #expect(right.unreadByteCount > (4 << 20) - 3_000)
+        let window = UDXStreamOptions().initialReceiveWindowByteCount
+        #expect(right.unreadByteCount <= window)
+        #expect(right.unreadByteCount > window - 3_000)
         var received: [UInt8] = []
         let isDone = network.run(for: .seconds(30)) {
             received += right.read()

@@ -65,17 +65,20 @@ import Testing
         #expect(count > 0)
     }
 
-    /// Gives one side everything that reached it on the wire and compares what it delivers.
-    @Test func receiversDeliverWhatWasDelivered() throws {
+    /// Gives one side everything that reached it on the wire and compares what it delivers, and what it answers.
+    @Test func receiversDeliverAndAnswerWhatTheReferenceDid() throws {
+        var comparedCount = 0
         for scenario in try file["scenarios"].arrayValue {
             for (side, peer) in [("a", "b"), ("b", "a")] {
                 let name = "\(try scenario["name"].stringValue), \(side)"
-                try replay(scenario, to: side, from: peer, name: name)
+                comparedCount += try replay(scenario, to: side, from: peer, name: name)
             }
         }
+        #expect(comparedCount > 1_000)
     }
 
-    private func replay(_ scenario: JSONValue, to side: String, from peer: String, name: String) throws {
+    /// Returns how many answers were compared.
+    private func replay(_ scenario: JSONValue, to side: String, from peer: String, name: String) throws -> Int {
         let packets = try scenario["packets"].arrayValue
         let written = try scenario["sent"][peer].optional { try $0.arrayValue.flatMap(Self.sentBytes) } ?? []
         let id = UInt32(try scenario["\(side)StreamId"].uintValue)
@@ -109,10 +112,12 @@ import Testing
             // What this side sent is not replayed, so that its numbers start where the peer saw them end.
             options.initialSequence =
                 arrivals.compactMap { UDXHeader($0, in: 0..<$0.count)?.acknowledgement }.max() ?? 0
+            options.acknowledgesEveryPacket = true
         }
+        var answers: [UInt32] = []
         for bytes in arrivals {
             #expect(fixture.receive(bytes), "\(name)")
-            _ = fixture.transmit()
+            answers += fixture.transmitHeaders().filter(\.isAcknowledgement).map(\.acknowledgement)
         }
         let expected = try scenario["received"][side]["bytes"].intValue
         #expect(fixture.received == Array(written.prefix(expected)), "\(name)")
@@ -128,6 +133,14 @@ import Testing
             return nil
         }
         #expect(delivered == messages, "\(name)")
+        // Only where all arrivals are on the record: a side that sends as well acknowledges with its data too.
+        let recorded = try packets.filter { try $0["src"].stringValue == side }.compactMap {
+            let bytes = try $0["hex"].optional { try $0.hexValue } ?? $0["head"].hexValue
+            return UDXHeader(bytes, in: 0..<bytes.count)
+        }
+        guard recorded.allSatisfy(\.isAcknowledgement) else { return 0 }
+        #expect(answers == recorded.map(\.acknowledgement), "\(name)")
+        return answers.count
     }
 
     /// Crafted packets: what the stream answers and what the application sees.
@@ -184,4 +197,9 @@ import Testing
         #expect(Hex.encode(fixture.received) == data, "\(note)")
         #expect(fixture.events == rest, "\(note)")
     }
+}
+
+extension UDXHeader {
+    /// Whether the packet does nothing but acknowledge.
+    fileprivate var isAcknowledgement: Bool { flags.isEmpty || flags == .sack }
 }

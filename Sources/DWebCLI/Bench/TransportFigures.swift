@@ -9,7 +9,7 @@ enum TransportFigures {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// The calls of the allocator so far; nil unless a counter was preloaded (`Tests/netlab/allocations.sh`).
+    /// The calls of the allocator so far; nil unless a counter was preloaded (`Tests/netlab/allocations`).
     static var allocations: Int? {
         typealias Counter = @convention(c) () -> UInt64
         guard let symbol = dlsym(nil, "dweb_allocation_count") else { return nil }
