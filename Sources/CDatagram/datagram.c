@@ -339,6 +339,10 @@ int dweb_lock_file(int descriptor) {
 void dweb_limit_memory_arenas(int count) {
 #ifdef __GLIBC__
     (void)mallopt(M_ARENA_MAX, count);
+    // Large buffers come from the system and go back to it. Left alone, the limit grows with the largest buffer that was
+    // freed, and the heaps keep twice what is in use.
+    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 #else
     (void)count;
 #endif

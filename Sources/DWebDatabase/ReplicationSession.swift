@@ -163,10 +163,12 @@ package actor ReplicationSession {
         try await takeEvents()
         outbox.push(.flush)
         while !isEnded {
-            let chunk: [UInt8]?
+            var chunk: [UInt8]?
             do throws(PortError) { chunk = try await stream.read() } catch { throw DDatabaseError(connection: error) }
-            if let chunk {
-                secret.receive(chunk, now: loop.now)
+            let isEnd = chunk == nil
+            // Taken out, since a chunk that is held here too would be copied to be decrypted.
+            if let bytes = chunk.take() {
+                secret.receive(bytes, now: loop.now)
             } else {
                 guard secret.missingByteCount == 0 else {
                     throw DDatabaseError(.connectionLost, "The peer's stream ended within a frame")
@@ -174,7 +176,7 @@ package actor ReplicationSession {
                 secret.receiveEnd()
             }
             try await takeEvents()
-            if chunk == nil { return }
+            if isEnd { return }
         }
     }
 

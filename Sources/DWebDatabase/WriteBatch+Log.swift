@@ -5,8 +5,8 @@ extension WriteBatch {
     // What a key and a node take: prefixes of at most 11 bytes, two integers of at most 9, a hash.
     private static let nodeByteCount = 64
     private static let keyByteCount = 20
-    // Larger blocks are not copied into the batch.
-    private static let blockByteLimit = 1_024
+    // Larger blocks are not copied into the batch; see `WriteBatch`.
+    private static let blockByteLimit = 8_192
 
     /// Makes room for so many nodes and blocks of `byteCount` bytes in all.
     mutating func reserve(nodeCount: Int, blockCount: Int, byteCount: Int) {

@@ -25,12 +25,13 @@ public struct WriteBatch: Sendable {
     }
 
     // Copying a value of this size costs more than keeping a reference to it.
-    private static let largeByteCount = 1_024
+    private static let largeByteCount = 8_192
 
     private var bytes: [UInt8] = []
     private var entries: [Entry] = []
     private var largeValues: [[UInt8]] = []
-    private var largeByteCount = 0
+    /// The bytes of the values that are kept by reference, each of 8 KiB or more.
+    public private(set) var largeByteCount = 0
 
     /// An empty batch.
     public init() {}

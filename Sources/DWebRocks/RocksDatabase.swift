@@ -1,5 +1,6 @@
 import CRocksDB
 import DWebPorts
+import Synchronization
 
 /// The open database and what must be freed with it.
 ///
@@ -15,6 +16,8 @@ final class RocksDatabase: @unchecked Sendable {
     private let cachedReadOptions: OpaquePointer
     private let writeOptions: OpaquePointer
     private let syncWriteOptions: OpaquePointer
+    private let flushOptions: OpaquePointer
+    private let unwrittenLargeByteCount = Mutex(0)
 
     /// All records live in this column family; spec 40 section 13.
     private static let familyName = "corestore"
@@ -28,6 +31,10 @@ final class RocksDatabase: @unchecked Sendable {
     private static let writeBufferByteCount = 6 << 20
     private static let writeBufferCount: Int32 = 5
     private static let blockCacheByteCount = 4 << 20
+    // For each of several open files; every batch is handed to the system anyway.
+    private static let fileBufferByteCount: UInt64 = 256 << 10
+    // Large values only pass through a buffer on their way to blob files: they are written before it is full.
+    private static let largeByteCount = 3 << 20
     // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.
     private static let mergeTableCount: Int32 = 12
     // Merging small tables may lag behind for a while before writers are slowed down, or stopped.
@@ -43,6 +50,7 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_max_background_jobs(options, 2)
         rocksdb_options_set_bytes_per_sync(options, 1 << 20)
         rocksdb_options_set_max_open_files(options, -1)
+        rocksdb_options_set_writable_file_max_buffer_size(options, RocksDatabase.fileBufferByteCount)
         rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_wal_recovery_mode(options, Int32(rocksdb_point_in_time_recovery))
         rocksdb_options_set_keep_log_file_num(options, 1)
@@ -80,6 +88,8 @@ final class RocksDatabase: @unchecked Sendable {
         writeOptions = rocksdb_writeoptions_create()!
         syncWriteOptions = rocksdb_writeoptions_create()!
         rocksdb_writeoptions_set_sync(syncWriteOptions, 1)
+        flushOptions = rocksdb_flushoptions_create()!
+        rocksdb_flushoptions_set_wait(flushOptions, 0)
     }
 
     deinit {
@@ -87,6 +97,7 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_readoptions_destroy(cachedReadOptions)
         rocksdb_writeoptions_destroy(writeOptions)
         rocksdb_writeoptions_destroy(syncWriteOptions)
+        rocksdb_flushoptions_destroy(flushOptions)
         rocksdb_column_family_handle_destroy(family)
         rocksdb_column_family_handle_destroy(defaultFamily)
         rocksdb_close(handle)
@@ -176,6 +187,22 @@ final class RocksDatabase: @unchecked Sendable {
             let isFull = message.contains("No space left")
             throw PortError(isFull ? .noSpace : .failed, "The database cannot be written: \(message)")
         }
+        if batch.largeByteCount > 0 { writeEarly(batch.largeByteCount) }
+    }
+
+    /// Starts writing the buffer to files, in the background, once it holds enough of large values.
+    private func writeEarly(_ byteCount: Int) {
+        let isEnough = unwrittenLargeByteCount.withLock { count in
+            count += byteCount
+            guard count >= RocksDatabase.largeByteCount else { return false }
+            count = 0
+            return true
+        }
+        guard isEnough else { return }
+        var error: UnsafeMutablePointer<CChar>?
+        rocksdb_flush_cf(handle, flushOptions, family, &error)
+        // The batch is safe in the log; a medium that fails says so to the next write.
+        _ = RocksDatabase.takeMessage(&error)
     }
 
     /// Entries of a range, in either direction.
