@@ -92,7 +92,7 @@ let package = Package(
         tests("DWebLogCoreTests", ["DWebBase", "DWebCrypto", "DWebLogCore", "DWebTestSupport"]),
         tests("DWebWireCoreTests", ["DWebBase", "DWebCrypto", "DWebWireCore", "DWebTestSupport"]),
         tests("DWebDHTCoreTests", ["DWebBase", "DWebCrypto", "DWebDHTCore", "DWebTestSupport"]),
-        tests("DWebStreamCoreTests", ["DWebBase", "DWebStreamCore", "DWebTestSupport"]),
+        tests("DWebStreamCoreTests", ["DWebBase", "DWebStreamCore", "DWebStreamFuzz", "DWebTestSupport"]),
         tests(
             "DWebPortsTests", ["DWebBase", "DWebPorts", "DWebPosix", "DWebRocks", "DWebSimulation", "DWebTestSupport"]),
         tests(
@@ -122,6 +122,9 @@ let package = Package(
             ]),
         tests("ScenarioTests", ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
+        .target(
+            name: "DWebStreamFuzz", dependencies: ["DWebBase", "DWebStreamCore"], path: "Tests/DWebStreamFuzz",
+            swiftSettings: settings),
         .target(
             name: "DWebTestSupport", dependencies: ["DWebBase"], path: "Tests/DWebTestSupport", swiftSettings: settings),
     ],

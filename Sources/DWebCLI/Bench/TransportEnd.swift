@@ -139,6 +139,9 @@ actor TransportEnd {
             report: try? JSONDecoder().decode(TransportReport.self, from: Data(flow.answer)))
     }
 
+    /// Measurements of an open stream; nil once it is gone.
+    func statistics(of id: UInt32) -> UDXStatistics? { flows[id]?.stream.statistics }
+
     private func finish(_ id: UInt32) {
         guard let flow = flows[id] else { return }
         flow.unwritten = 0

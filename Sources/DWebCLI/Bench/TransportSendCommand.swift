@@ -13,6 +13,20 @@ struct TransportSendCommand: AsyncParsableCommand {
         case cubic
     }
 
+    /// What a stream looks like while it runs.
+    private struct Moment: Encodable {
+        let second: Double
+        let megabitsPerSecond: Double
+        let bytesAcknowledged: Int
+        let roundTripMilliseconds: Double
+        let congestionWindow: Int
+        let packetsInFlight: Int
+        let pacingMegabitsPerSecond: Double
+        let peerWindowByteCount: Int
+        let retransmissions: Int
+        let pathMTU: Int
+    }
+
     private struct Figures: Encodable {
         let algorithm: String
         let reason: String
@@ -45,8 +59,11 @@ struct TransportSendCommand: AsyncParsableCommand {
     @Option(help: "Send for so many seconds, whatever that makes.")
     var seconds: Double?
 
+    @Option(help: "Print the stream's state every so many seconds while it runs.")
+    var every: Double?
+
     @Option(help: "What either end holds unread at most, in KiB.")
-    var window = 4_096
+    var window = 16_384
 
     @Option(help: "Bytes per write.")
     var write = 65_536
@@ -73,6 +90,9 @@ struct TransportSendCommand: AsyncParsableCommand {
             throw ValidationError("--write takes 1 to \(TransportPattern.chunkLimit).")
         }
         guard (64...65_535).contains(window) else { throw ValidationError("--window takes 64 to 65535.") }
+        guard every.map({ (0.01...3_600).contains($0) }) ?? true else {
+            throw ValidationError("--every takes 0.01 to 3600.")
+        }
         guard (1...1_000).contains(streams) else { throw ValidationError("--streams takes 1 to 1000.") }
     }
 
@@ -113,10 +133,55 @@ struct TransportSendCommand: AsyncParsableCommand {
             invitation.linkMTU = linkMTU
             invitation.windowKibibyteCount = window
         }
-        let outcome = await end.upload(
-            seconds == nil ? Int(megabytes * 1e6) : .max / 2, in: seconds.map { .seconds($0) }, through: stream,
-            writeByteCount: write, isVerified: isVerified)
+        let (byteCount, duration) = (seconds == nil ? Int(megabytes * 1e6) : .max / 2, seconds.map(Duration.seconds))
+        let (writeByteCount, every) = (write, every)
+        let outcome = await withTaskGroup(of: TransportEnd.Outcome?.self) { group in
+            if let every {
+                group.addTask {
+                    await TransportSendCommand.watch(stream, of: end, every: every, console)
+                    return nil
+                }
+            }
+            group.addTask {
+                await end.upload(
+                    byteCount, in: duration, through: stream, writeByteCount: writeByteCount, isVerified: isVerified)
+            }
+            // The watcher only ends with the stream, or by being cancelled.
+            var outcome: TransportEnd.Outcome?
+            while outcome == nil, let next = await group.next() { outcome = next }
+            group.cancelAll()
+            return outcome
+        }
         guard let outcome else { return }
+        try report(outcome, console)
+    }
+
+    /// Prints the state of a stream until it is gone.
+    private static func watch(_ stream: UInt32, of end: TransportEnd, every: Double, _ console: Console) async {
+        let start = ContinuousClock.now
+        var last = (second: 0.0, byteCount: 0)
+        while (try? await Task.sleep(for: .seconds(every))) != nil, let now = await end.statistics(of: stream) {
+            let second = (ContinuousClock.now - start).seconds
+            let rate = Double(now.bytesAcknowledged - last.byteCount) * 8 / max(1e-6, second - last.second) / 1e6
+            last = (second, now.bytesAcknowledged)
+            let moment = Moment(
+                second: second, megabitsPerSecond: rate, bytesAcknowledged: now.bytesAcknowledged,
+                roundTripMilliseconds: (now.roundTripTime ?? .zero).seconds * 1e3,
+                congestionWindow: now.congestionWindow, packetsInFlight: now.packetsInFlight,
+                pacingMegabitsPerSecond: Double(now.pacingBytesPerSecond) * 8 / 1e6,
+                peerWindowByteCount: now.peerWindowByteCount, retransmissions: now.retransmissions,
+                pathMTU: now.pathMTU)
+            console.emit(
+                moment,
+                text: String(
+                    format: "%6.1f s: %8.1f Mbit/s, rtt %6.1f ms, window %d, in flight %d, sent again %d", second, rate,
+                    moment.roundTripMilliseconds, moment.congestionWindow, moment.packetsInFlight,
+                    moment.retransmissions))
+        }
+    }
+
+    private func report(_ outcome: TransportEnd.Outcome, _ console: Console) throws {
+        let algorithm = congestion
         let statistics = outcome.statistics
         let byteCount = statistics.bytesAcknowledged
         let rate = Double(byteCount) * 8 / outcome.seconds / 1e6
