@@ -131,6 +131,7 @@ extension DHTNode {
     private func receive(_ batch: DatagramBatch, on id: DWebDHTCore.SocketID) {
         guard phase == .running, let slot = slots[id] else { return }
         let now = loop.now
+        if !upgrading.isEmpty { noteDirectArrivals(batch) }
         for index in multiplexer.handle(batch, on: slot.udxID, now: now) {
             let entry = batch.entries[index]
             machine.handle(batch.reader(of: entry), from: entry.address, on: id, now: now)
@@ -179,12 +180,18 @@ extension DHTNode {
             perform(output, now: now)
             isAgain = true
         }
+        while let output = machine.pollRelayOutput() {
+            perform(output)
+            isAgain = true
+        }
         return isAgain
     }
 
     private func drain(now: MonotonicTime) {
         for arrival in arrivals.take() {
-            guard let connection = pendingConnections[arrival.localID] else { continue }
+            guard let connection = pendingConnections[arrival.localID] ?? relayedConnections[arrival.localID] else {
+                continue
+            }
             machine.streamTraffic(
                 connection, on: machineSockets[arrival.socket.index], from: arrival.source, now: now)
         }
@@ -255,6 +262,8 @@ extension DHTNode {
         multiplexer.wake(now: now)
         while let first = lingering.first, first.deadline <= now {
             lingering.removeFirst()
+            // A relayed stream may still use the socket of a connection to its relay.
+            if let slot = slots[first.socket], multiplexer.streamCount(on: slot.udxID) > 0 { continue }
             closeSocket(first.socket)
         }
         settle()

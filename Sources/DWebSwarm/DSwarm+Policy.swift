@@ -48,7 +48,8 @@ extension DSwarm {
         case .cancelRefresh(let id):
             if let operation = refreshes.removeValue(forKey: id) { dht.assumeIsolated { $0.cancel(operation) } }
         case .unannounce(let topic): withdraw(topic)
-        case .connect(let id, let key, let relayAddresses, _): connect(id, to: key, relayAddresses: relayAddresses)
+        case .connect(let id, let key, let relayAddresses, let forcesRelay):
+            connect(id, Target(key: key, relayAddresses: relayAddresses, forcesRelay: forcesRelay))
         case .deliver(let id): deliver(id)
         case .close(let id, _): close(id)
         case .sendKeepAlive(let id):
@@ -177,35 +178,43 @@ extension DSwarm {
 
     // MARK: Connections
 
-    private func connect(_ id: SwarmConnectionID, to key: PublicKey, relayAddresses: [SocketAddress]) {
-        guard let admits = configuration.admits else { return dial(id, key, relayAddresses) }
+    /// Whom the policy wants dialled, and how.
+    private struct Target {
+        let key: PublicKey
+        let relayAddresses: [SocketAddress]
+        let forcesRelay: Bool
+    }
+
+    private func connect(_ id: SwarmConnectionID, _ target: Target) {
+        guard let admits = configuration.admits else { return dial(id, target) }
         entries[id] = .asking
         dht.assumeIsolated { node in
             node.add(
                 .ask {
-                    let isAdmitted = await admits(key)
-                    await self.dial(id, key, relayAddresses, isAdmitted: isAdmitted)
+                    let isAdmitted = await admits(target.key)
+                    await self.dial(id, target, isAdmitted: isAdmitted)
                 })
         }
     }
 
-    private func dial(
-        _ id: SwarmConnectionID, _ key: PublicKey, _ relayAddresses: [SocketAddress], isAdmitted: Bool
-    ) {
+    private func dial(_ id: SwarmConnectionID, _ target: Target, isAdmitted: Bool) {
         guard case .asking = entries[id] else { return }
         entries[id] = nil
         if isAdmitted {
-            dial(id, key, relayAddresses)
+            dial(id, target)
         } else {
-            policy.firewallRefused(key)
+            policy.firewallRefused(target.key)
             policy.closed(id, now: loop.now)
         }
         drain()
     }
 
-    private func dial(_ id: SwarmConnectionID, _ key: PublicKey, _ relayAddresses: [SocketAddress]) {
+    private func dial(_ id: SwarmConnectionID, _ target: Target) {
         let connection = dht.assumeIsolated { node in
-            node.dial(key, as: identity, relayAddresses: relayAddresses) { [weak self] result in
+            node.dial(
+                target.key, as: identity, relayAddresses: target.relayAddresses,
+                relayChoice: target.forcesRelay ? .forced : .configured
+            ) { [weak self] result in
                 guard let self else { return }
                 self.assumeIsolated { $0.dialled(id, result) }
             }

@@ -116,6 +116,7 @@ public actor DSwarm {
         options.parallelLimit = configuration.parallelLimit
         options.clientLimit = configuration.clientLimit
         options.serverLimit = configuration.serverLimit
+        options.hasRelay = !configuration.dht.relays.isEmpty
         policy = SwarmPolicy(
             publicKey: identity.publicKey, configuration: options,
             random: SecureRandom(seed: runtime.entropy.seed()), now: runtime.loop.now)

@@ -259,6 +259,7 @@ package final class HyperDHTNode {
         context.now = now
         context.isFirewalled = rpc.isFirewalled
         context.isOnline = rpc.isOnline
+        context.hasRandomPorts = rpc.publicAddress?.port == 0
         context.publicAddress = rpc.remoteAddress
         context.localAddresses = localHosts.map { $0.with(port: rpc.serverPort) }
         context.recentNodes = rpc.knownNodes(limit: HyperLimits.peerAddressCount)

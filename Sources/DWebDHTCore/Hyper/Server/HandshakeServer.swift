@@ -11,6 +11,8 @@ package struct ListenOptions: Sendable {
     package var isSocketReusable = false
     /// Blind relays to offer, of which one is picked per client.
     package var relayThrough: [PublicKey] = []
+    /// Whether they are offered only while this side's network uses another port for every destination.
+    package var offersRelayOnlyIfRandomized = false
 
     /// The usual options.
     package init() {}
@@ -141,7 +143,8 @@ struct HandshakeServer: Sendable {
         answer.stream = NoisePayload.StreamInfo(
             id: isGood ? streamID : 0, isSocketReusable: options.isSocketReusable)
         answer.secretStreamVersion = 1
-        if isGood, context.usesBlindRelays, let relay = options.relayThrough.randomElement(using: &context.random) {
+        let offersRelay = context.usesBlindRelays && (!options.offersRelayOnlyIfRandomized || context.hasRandomPorts)
+        if isGood, offersRelay, let relay = options.relayThrough.randomElement(using: &context.random) {
             answer.relayThrough = NoisePayload.RelayThrough(publicKey: relay, token: context.random.bytes32())
         }
         if !announcer.relayAddresses.isEmpty { answer.relayAddresses = announcer.relayAddresses }
@@ -170,11 +173,14 @@ struct HandshakeServer: Sendable {
         let slot = slots[index]!
         if slot.remotePayload.firewall == .open || slot.isDirect {
             let socket = slot.isDirect ? slot.request.socket : context.mainSocket
-            slots[index]!.connect(on: socket, slot.clientAddress, &context)
+            slots[index]!.connect(on: socket, slot.clientAddress, .open, &context)
             return
         }
         slots[index]!.deadline = context.now + HyperTimes.handshakeTimeout
-        if context.usesBlindRelays, let through = ownRelay ?? slot.remotePayload.relayThrough {
+        // A client connects to an open server by itself.
+        if context.usesBlindRelays, context.publicAddress == nil,
+            let through = ownRelay ?? slot.remotePayload.relayThrough
+        {
             slots[index]!.relay = BlindRelayAttempt(
                 BlindRelayRequest(
                     connection: slot.connection, relay: through.publicKey, token: through.token,
@@ -234,7 +240,7 @@ struct HandshakeServer: Sendable {
         _ connection: ConnectionID, on socket: SocketID, from address: SocketAddress, _ context: inout HyperContext
     ) {
         guard let index = connections[connection], address.port != 0 else { return }
-        slots[index]!.connect(on: socket, address, &context)
+        slots[index]!.connect(on: socket, address, slots[index]!.arrivalKind(socket, address), &context)
     }
 
     /// The driver gave the client's stream up.
@@ -249,6 +255,11 @@ struct HandshakeServer: Sendable {
     ) {
         guard let index = connections[connection] else { return }
         slots[index]!.relayPaired(on: socket, address, remoteStreamID: remoteStreamID, &context)
+    }
+
+    mutating func relayReached(_ connection: ConnectionID, on socket: SocketID, _ address: SocketAddress) {
+        guard let index = connections[connection] else { return }
+        slots[index]!.relay?.reached(on: socket, address)
     }
 
     mutating func relayFailed(_ connection: ConnectionID, _ context: inout HyperContext) {
