@@ -132,8 +132,7 @@ public final class SimulatedNetwork: Sendable {
             guard state.sockets[place(port)] == nil else {
                 return .failure(PortError(.addressInUse, "The port \(port) of \(hostAddress.host) is in use"))
             }
-            let socket = SimulatedSocket(
-                network: self, localAddress: hostAddress.with(port: port), box: box, receive: receive)
+            let socket = SimulatedSocket(network: self, host: host, port: port, receive: receive)
             state.sockets[place(port)] = socket
             state.hosts[home, default: 0] += 1
             return .success(socket)
@@ -146,32 +145,32 @@ public final class SimulatedNetwork: Sendable {
     }
 
     private func unbind(_ socket: SimulatedSocket, _ state: inout State) {
-        let realm = socket.box?.realm ?? 0
-        let place = Place(realm: realm, address: socket.localAddress)
+        let (address, box) = socket.host.location
+        let home = Place(realm: box?.realm ?? 0, address: address)
+        let place = Place(realm: home.realm, address: address.with(port: socket.port))
         guard state.sockets[place] === socket else { return }
         state.sockets[place] = nil
-        let home = Place(realm: realm, address: socket.localAddress.with(port: 0))
         let count = (state.hosts[home] ?? 1) - 1
         state.hosts[home] = count > 0 ? count : nil
     }
 
-    /// Takes every socket of a host off the network: its address is another one from now on.
-    func disconnect(_ address: SocketAddress, behind box: NATBox?) {
+    /// Takes every socket of a host along to another place; `move` changes what the host says of itself.
+    func relocate(_ host: SimulatedHost, _ move: () -> Void) {
         state.withLock { state in
-            let realm = box?.realm ?? 0
-            let sockets = state.sockets.values.filter {
-                ($0.box?.realm ?? 0) == realm && $0.localAddress.hasSameHost(as: address)
-            }
+            let sockets = state.sockets.values.filter { $0.host === host }
             for socket in sockets { unbind(socket, &state) }
+            move()
+            let (address, box) = host.location
+            let home = Place(realm: box?.realm ?? 0, address: address)
+            for socket in sockets {
+                state.sockets[Place(realm: home.realm, address: address.with(port: socket.port))] = socket
+                state.hosts[home, default: 0] += 1
+            }
         }
     }
 
     func send(_ batch: DatagramBatch, from socket: SimulatedSocket) {
         state.withLock { state in
-            // A socket whose host has moved sends into the void.
-            guard state.sockets[Place(realm: socket.box?.realm ?? 0, address: socket.localAddress)] === socket else {
-                return
-            }
             for entry in batch.entries {
                 launch(
                     batch.payload(of: entry), from: socket, to: entry.address, timeToLive: Int(entry.timeToLive),
@@ -332,12 +331,10 @@ public final class SimulatedHost: NetworkProvider {
 
     var location: (address: SocketAddress, box: NATBox?) { state.withLock { $0 } }
 
-    /// Moves the host to another network, as a laptop that leaves home: its sockets stay open, but nothing passes
-    /// through them any more.
+    /// Moves the host to another network, as a laptop that leaves home: its sockets stay open, as those that are bound to
+    /// all addresses, and send from the new one.
     public func move(to address: SocketAddress, behind box: NATBox? = nil) {
-        let old = location
-        network.disconnect(old.address, behind: old.box)
-        state.withLock { $0 = (address.with(port: 0), box) }
+        network.relocate(self) { state.withLock { $0 = (address.with(port: 0), box) } }
     }
 
     /// Binds a UDP socket; see ``NetworkProvider/bind(_:receive:)``.
@@ -364,19 +361,22 @@ public final class SimulatedHost: NetworkProvider {
 /// A socket of a simulated host.
 final class SimulatedSocket: DatagramSocket {
     private let network: SimulatedNetwork
-    let localAddress: SocketAddress
-    let box: NATBox?
+    let host: SimulatedHost
+    let port: UInt16
     let receive: @Sendable (DatagramBatch) -> Void
 
     init(
-        network: SimulatedNetwork, localAddress: SocketAddress, box: NATBox?,
+        network: SimulatedNetwork, host: SimulatedHost, port: UInt16,
         receive: @escaping @Sendable (DatagramBatch) -> Void
     ) {
         self.network = network
-        self.localAddress = localAddress
-        self.box = box
+        self.host = host
+        self.port = port
         self.receive = receive
     }
+
+    var localAddress: SocketAddress { host.address.with(port: port) }
+    var box: NATBox? { host.location.box }
 
     func send(_ batch: DatagramBatch) { network.send(batch, from: self) }
 

@@ -85,6 +85,9 @@ public actor DHTNode {
     var interfaces: [InterfaceAddress] = []
     var nextInterfaceCheck: MonotonicTime = .distantFuture
 
+    /// What passed through the node's sockets.
+    public internal(set) var traffic = DHTTraffic()
+
     // Streams.
     let arrivals = ArrivalLog()
     var streamIDs = StreamIDs()

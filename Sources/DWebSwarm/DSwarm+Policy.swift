@@ -4,6 +4,7 @@ import DWebDHTCore
 import DWebPorts
 import DWebStreamCore
 import DWebWireCore
+import DequeModule
 
 // Carries out what the policy decides, and tells it what came of it. Both actors live on one loop, so that calls
 // between
@@ -98,6 +99,15 @@ extension DSwarm {
     }
 
     private func withdraw(_ topic: Bytes32) {
+        // Thousands of topics may be left at once; each withdrawal is a query of its own.
+        guard withdrawals.count < DSwarm.withdrawalLimit else {
+            waitingWithdrawals.append(topic)
+            return
+        }
+        startWithdrawal(topic)
+    }
+
+    private func startWithdrawal(_ topic: Bytes32) {
         let identity = identity
         let operation = dht.assumeIsolated { node in
             node.refresh(topic, .lookupAndUnannounce, as: identity, server: nil) { [weak self] event in
@@ -113,6 +123,10 @@ extension DSwarm {
     }
 
     func giveUpWithdrawal(of topic: Bytes32) {
+        if let index = waitingWithdrawals.firstIndex(of: topic) {
+            waitingWithdrawals.remove(at: index)
+            return finishWithdrawal(of: topic)
+        }
         guard let operation = withdrawals[topic] else { return }
         dht.assumeIsolated { $0.cancel(operation) }
         finishWithdrawal(of: topic)
@@ -120,6 +134,9 @@ extension DSwarm {
 
     private func finishWithdrawal(of topic: Bytes32) {
         withdrawals[topic] = nil
+        if withdrawals.count < DSwarm.withdrawalLimit, let next = waitingWithdrawals.popFirst() {
+            startWithdrawal(next)
+        }
         policy.unannounceFinished(topic: topic, now: loop.now)
         for promise in leaveWaiters.removeValue(forKey: topic) ?? [] { promise.resolve(()) }
         drain()
@@ -241,7 +258,10 @@ extension DSwarm {
         if let existing = policy.connection(with: key), case .connected(let other) = entries[existing] {
             isEstablished = other.isEstablished
         }
-        let id = policy.arrived(from: key, isExistingEstablished: isEstablished, now: loop.now)
+        // A relay's address says nothing about the peer's.
+        let address = link.relay == nil ? link.stream.remoteAddress : nil
+        let id = policy.arrived(
+            from: key, isExistingEstablished: isEstablished, address: address, now: loop.now)
         adopt(link, as: id)
         drain()
     }

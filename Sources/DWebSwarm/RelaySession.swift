@@ -17,6 +17,8 @@ final class RelaySession {
     private static let protocolName = "blind-relay"
     private static let keepAliveInterval = Duration.seconds(5)
     private static let timeout = Duration.seconds(30)
+    /// An end that does not take its leave in this time is left without.
+    private static let closeTimeLimit = Duration.seconds(3)
     /// A client that does not read what the relay answers is sent away with this much waiting.
     private static let unacknowledgedByteLimit = 256 * 1024
 
@@ -62,10 +64,14 @@ final class RelaySession {
 
     /// Ends the connection in order: the other end learns of it.
     func close() {
-        guard !isClosed else { return }
+        guard !isClosed, let node else { return }
         pump()
         try? link.stream.end()
-        node?.assumeIsolated { $0.settleLater() }
+        // Kept until then: whoever closes it has no further use for it.
+        timer?.cancel()
+        armedDeadline = .zero
+        timer = node.schedule(at: node.loop.now + RelaySession.closeTimeLimit) { self.destroy() }
+        node.assumeIsolated { $0.settleLater() }
     }
 
     /// Ends the connection at once.

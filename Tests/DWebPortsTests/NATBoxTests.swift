@@ -190,19 +190,20 @@ import Testing
         }
     }
 
-    @Test func aHostThatMovesLeavesItsSocketsBehind() throws {
+    @Test func aHostThatMovesTakesItsSocketsAlong() throws {
         try run { world, wire in
             let host = world.network.host(Self.peer(2))
-            let old = try await wire.bind(host, port: 5_000)
+            let socket = try await wire.bind(host, port: 5_000)
             let peer = try await wire.bind(world.network.host(Self.peer(1)), port: 1)
             let box = world.network.addNAT(.portRestrictedCone, at: Self.home)
+            let old = socket.localAddress
             host.move(to: Self.inner, behind: box)
-            await wire.send("lost", from: old, to: peer.localAddress)
-            await wire.send("lost too", from: peer, to: old.localAddress)
-            let new = try await wire.bind(host, port: 5_000)
-            await wire.send("here", from: new, to: peer.localAddress)
-            #expect(wire.texts == ["here"])
+            await wire.send("lost", from: peer, to: old)
+            await wire.send("here", from: socket, to: peer.localAddress)
+            await wire.send("there", from: peer, to: Self.home.with(port: 5_000))
+            #expect(wire.texts == ["here", "there"])
             #expect(wire.arrivals.first?.source == Self.home.with(port: 5_000))
+            #expect(socket.localAddress == Self.inner.with(port: 5_000))
             #expect(host.interfaceAddresses().map(\.address) == [Self.inner])
         }
     }

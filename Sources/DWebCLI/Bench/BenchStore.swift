@@ -48,6 +48,24 @@ enum BenchStore {
 
 /// What the system counts about this process.
 enum ProcessFigures {
+    /// Processor time spent so far, in user and system mode, in seconds.
+    static var cpuSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// The memory that is resident now; 0 where the system does not say.
+    static var residentByteCount: UInt64 {
+        #if os(Linux)
+            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+            return (line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0) * 1_024
+        #else
+            return 0
+        #endif
+    }
+
     /// The most memory that was resident at once.
     static var peakMemoryByteCount: UInt64 {
         #if os(Linux)

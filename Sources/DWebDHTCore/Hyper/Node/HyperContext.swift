@@ -11,6 +11,7 @@ struct HyperCall: Sendable {
     /// The socket to send from; nil for the node's own choice.
     var socket: SocketID?
     var retryCount = RPCConstants.retryCount
+    var isPaced = false
 
     static func external(
         _ command: HyperCommand, to address: SocketAddress, target: Bytes32?, token: Bytes32? = nil,

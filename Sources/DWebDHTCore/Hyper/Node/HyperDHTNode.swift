@@ -95,6 +95,14 @@ package final class HyperDHTNode {
         localHosts = addresses.filter { $0.family == .ipv4 }
     }
 
+    /// The host lost an address: it may be in another network now. Connections in the making fail, and what is known
+    /// about reachability is found out anew. Tell the interfaces' change afterwards.
+    package func networkMoved(now: MonotonicTime) {
+        endParts(.destroyed, now: now)
+        rpc.networkMoved(now: now)
+        settle(now: now)
+    }
+
     /// The host's interfaces changed: servers announce again.
     package func networkInterfacesChanged(now: MonotonicTime) {
         rpc.networkInterfacesChanged()
@@ -323,6 +331,7 @@ package final class HyperDHTNode {
         var options = RPCRequestOptions()
         options.retries = call.retryCount
         options.socket = call.socket
+        options.isPaced = call.isPaced
         let id = rpc.request(
             call.command, target: call.target, token: call.token, value: call.value,
             to: RPCContact(address: call.to), options: options, now: now)

@@ -30,6 +30,7 @@ struct HandshakeServer: Sendable {
     // The same Noise message arrives through several relays, and again when it is repeated.
     private var indices: [Bytes32: Int] = [:]
     private var connections: [ConnectionID: Int] = [:]
+    private var rate = HandshakeRate()
 
     init(
         id: ServerID, keyPair: KeyPair, options: ListenOptions,
@@ -71,8 +72,9 @@ struct HandshakeServer: Sendable {
             return false
         }
         let isDirect = route.message.mode == .fromClient
-        guard let clientAddress = isDirect ? route.request.from.address : route.message.peerAddress,
-            clientAddress.port != 0, hasRoom(for: clientAddress)
+        let source = route.request.from.address
+        guard let clientAddress = isDirect ? source : route.message.peerAddress, clientAddress.port != 0,
+            hasRoom(for: clientAddress, from: source), rate.admits(source, isRelay: announcer.isRelay(source), context)
         else { return false }
         var responder = makeResponder(keyPair, context.random.keyPair())
         guard let (bytes, remotePublicKey) = try? responder.readMessage1(noise),
@@ -113,10 +115,14 @@ struct HandshakeServer: Sendable {
         context.actions.append(.answerHandshake(route, noise: reply, socket: socket))
     }
 
-    private func hasRoom(for address: SocketAddress) -> Bool {
+    private func hasRoom(for client: SocketAddress, from source: SocketAddress) -> Bool {
         guard indices.count < HyperLimits.handshakeCount else { return false }
-        let fromHost = slots.count { $0?.clientAddress.hasSameHost(as: address) == true }
-        return fromHost < HyperLimits.handshakesPerHostCount
+        let fromClient = slots.count { $0?.clientAddress.hasSameHost(as: client) == true }
+        guard fromClient < HyperLimits.handshakesPerHostCount else { return false }
+        // Whoever is none of our relays can make up clients' addresses, but not its own.
+        if announcer.isRelay(source) { return true }
+        let fromSource = slots.count { $0?.request.from.address.hasSameHost(as: source) == true }
+        return fromSource < HyperLimits.handshakesPerHostCount
     }
 
     /// The driver welcomes the client and has a stream for it.
