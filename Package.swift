@@ -77,6 +77,10 @@ let package = Package(
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
                 collections,
             ]),
+        // Laboratories: simulated internets that tests and measuring commands share; no library product has them.
+        library(
+            "DWebLab",
+            ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebSwarm", "DWebSimulation", collections]),
         // Ring 4: what people use.
         library(
             "DWeb",
@@ -85,7 +89,7 @@ let package = Package(
                 "DWebSwarm", "DWebNetworker",
             ]),
         .executableTarget(
-            name: "DWebCLI", dependencies: ["DWeb", argumentParser, logging, unixSignals], swiftSettings: settings),
+            name: "DWebCLI", dependencies: ["DWeb", "DWebLab", argumentParser, logging, unixSignals], swiftSettings: settings),
         // Tests.
         tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
         tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),
@@ -105,7 +109,7 @@ let package = Package(
             "DWebSwarmTests",
             [
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebStreamCore", "DWebWireCore", "DWebSwarm",
-                "DWebSimulation", "DWebPosix", "DWebTestSupport",
+                "DWebSimulation", "DWebPosix", "DWebLab", "DWebTestSupport",
             ]),
         tests(
             "DWebTreeTests",

@@ -3,7 +3,13 @@ public import DWebPorts
 import HeapModule
 import Synchronization
 
-/// A network of hosts on one virtual clock, whose links delay, lose, repeat and reorder by a seed.
+/// A network of hosts on one virtual clock, whose links delay, lose, repeat and reorder by a seed, and whose hosts may
+/// sit behind address translators.
+///
+/// Hosts are on the public network, or behind a ``NATBox``, which may itself be behind another one. Hosts behind one box
+/// reach each other directly; a packet that leaves passes each box on its way out and on its way in. The
+/// ``conditions`` of a link apply once, between the two ends. Packets with a time to live use one hop per box and
+/// ``coreHopCount`` on the public network.
 ///
 /// All methods are called on the loop, or before it runs.
 public final class SimulatedNetwork: Sendable {
@@ -12,6 +18,8 @@ public final class SimulatedNetwork: Sendable {
         let sequence: UInt64
         let source: SocketAddress
         let destination: SocketAddress
+        /// The network it travels in: that of a box, or the public one.
+        let realm: Int
         let payload: [UInt8]
 
         static func < (left: Flight, right: Flight) -> Bool {
@@ -26,15 +34,27 @@ public final class SimulatedNetwork: Sendable {
         let destination: SocketAddress
     }
 
+    /// An address in one of the networks: inner ones may use the same numbers.
+    struct Place: Hashable {
+        let realm: Int
+        let address: SocketAddress
+    }
+
     private struct State {
         var random: SimulationRandom
-        var sockets: [SocketAddress: SimulatedSocket] = [:]
+        var natRandom: SimulationRandom
+        var sockets: [Place: SimulatedSocket] = [:]
+        /// Sockets per host, to tell a host that is there from one that is not.
+        var hosts: [Place: Int] = [:]
+        var boxes: [NATBox] = []
+        var boxesByAddress: [Place: NATBox] = [:]
+        var coreHopCount = 8
         var conditions = LinkConditions()
         var links: [Link: LinkConditions] = [:]
         var busyUntil: [Link: MonotonicTime] = [:]
         var flights = Heap<Flight>()
         var nextSequence: UInt64 = 0
-        var nextPort: [SocketAddress: UInt16] = [:]
+        var nextPort: [Place: UInt16] = [:]
         var armedFor: MonotonicTime?
         var sentCount = 0
         var droppedCount = 0
@@ -47,7 +67,10 @@ public final class SimulatedNetwork: Sendable {
     /// A network without hosts.
     public init(loop: SimulatedLoop, seed: UInt64) {
         self.loop = loop
-        state = Mutex(State(random: SimulationRandom(seed: seed, stream: "network")))
+        state = Mutex(
+            State(
+                random: SimulationRandom(seed: seed, stream: "network"),
+                natRandom: SimulationRandom(seed: seed, stream: "translators")))
     }
 
     /// The conditions of every link without its own.
@@ -70,55 +93,113 @@ public final class SimulatedNetwork: Sendable {
     /// A hash over every datagram and its time: equal for equal runs.
     public var traceHash: UInt64 { state.withLock { $0.traceHash } }
 
-    /// The network as a host with this address sees it.
-    public func host(_ address: SocketAddress) -> SimulatedHost {
-        SimulatedHost(network: self, address: address.with(port: 0))
+    /// Routers between two hosts of the public network: packets whose time to live is not larger end there.
+    public var coreHopCount: Int {
+        get { state.withLock { $0.coreHopCount } }
+        set { state.withLock { $0.coreHopCount = newValue } }
+    }
+
+    /// Adds a translator whose outer side has `address`: on the public network, or in that of `outer`.
+    public func addNAT(_ behavior: NATBehavior, at address: SocketAddress, behind outer: NATBox? = nil) -> NATBox {
+        state.withLock { state in
+            let box = NATBox(
+                behavior, address: address.with(port: 0), outer: outer, realm: state.boxes.count + 1,
+                random: SimulationRandom(seed: state.natRandom.next()))
+            state.boxes.append(box)
+            state.boxesByAddress[Place(realm: outer?.realm ?? 0, address: box.address)] = box
+            return box
+        }
+    }
+
+    /// The network as a host with this address sees it: on the public network, or behind `box`.
+    public func host(_ address: SocketAddress, behind box: NATBox? = nil) -> SimulatedHost {
+        SimulatedHost(network: self, address: address.with(port: 0), box: box)
     }
 
     func bind(
-        _ options: DatagramSocketOptions, host: SocketAddress, receive: @escaping @Sendable (DatagramBatch) -> Void
+        _ options: DatagramSocketOptions, host: SimulatedHost, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) throws(PortError) -> SimulatedSocket {
+        let (hostAddress, box) = host.location
         let result: Result<SimulatedSocket, PortError> = state.withLock { state in
-            var address = host.with(port: options.address.port)
-            if address.port == 0 {
-                var port = state.nextPort[host] ?? 49_152
-                while state.sockets[host.with(port: port)] != nil { port = port == .max ? 49_152 : port + 1 }
-                state.nextPort[host] = port == .max ? 49_152 : port + 1
-                address.port = port
+            let home = Place(realm: box?.realm ?? 0, address: hostAddress)
+            func place(_ port: UInt16) -> Place { Place(realm: home.realm, address: hostAddress.with(port: port)) }
+            var port = options.address.port
+            if port == 0 {
+                port = state.nextPort[home] ?? 49_152
+                while state.sockets[place(port)] != nil { port = port == .max ? 49_152 : port + 1 }
+                state.nextPort[home] = port == .max ? 49_152 : port + 1
             }
-            guard state.sockets[address] == nil else {
-                return .failure(PortError(.addressInUse, "The port \(address.port) of \(address.host) is in use"))
+            guard state.sockets[place(port)] == nil else {
+                return .failure(PortError(.addressInUse, "The port \(port) of \(hostAddress.host) is in use"))
             }
-            let socket = SimulatedSocket(network: self, localAddress: address, receive: receive)
-            state.sockets[address] = socket
+            let socket = SimulatedSocket(network: self, host: host, port: port, receive: receive)
+            state.sockets[place(port)] = socket
+            state.hosts[home, default: 0] += 1
             return .success(socket)
         }
         return try result.get()
     }
 
     func unbind(_ socket: SimulatedSocket) {
+        state.withLock { unbind(socket, &$0) }
+    }
+
+    private func unbind(_ socket: SimulatedSocket, _ state: inout State) {
+        let (address, box) = socket.host.location
+        let home = Place(realm: box?.realm ?? 0, address: address)
+        let place = Place(realm: home.realm, address: address.with(port: socket.port))
+        guard state.sockets[place] === socket else { return }
+        state.sockets[place] = nil
+        let count = (state.hosts[home] ?? 1) - 1
+        state.hosts[home] = count > 0 ? count : nil
+    }
+
+    /// Takes every socket of a host along to another place; `move` changes what the host says of itself.
+    func relocate(_ host: SimulatedHost, _ move: () -> Void) {
         state.withLock { state in
-            if state.sockets[socket.localAddress] === socket { state.sockets[socket.localAddress] = nil }
+            let sockets = state.sockets.values.filter { $0.host === host }
+            for socket in sockets { unbind(socket, &state) }
+            move()
+            let (address, box) = host.location
+            let home = Place(realm: box?.realm ?? 0, address: address)
+            for socket in sockets {
+                state.sockets[Place(realm: home.realm, address: address.with(port: socket.port))] = socket
+                state.hosts[home, default: 0] += 1
+            }
         }
     }
 
-    func send(_ batch: DatagramBatch, from source: SocketAddress) {
+    func send(_ batch: DatagramBatch, from socket: SimulatedSocket) {
         state.withLock { state in
-            for entry in batch.entries { launch(batch.payload(of: entry), from: source, to: entry.address, &state) }
+            for entry in batch.entries {
+                launch(
+                    batch.payload(of: entry), from: socket, to: entry.address, timeToLive: Int(entry.timeToLive),
+                    &state)
+            }
         }
         arm()
     }
 
     private func launch(
-        _ payload: [UInt8], from source: SocketAddress, to destination: SocketAddress, _ state: inout State
+        _ payload: [UInt8], from socket: SimulatedSocket, to destination: SocketAddress, timeToLive: Int,
+        _ state: inout State
     ) {
         state.sentCount += 1
-        let isLocal = source.hasSameHost(as: destination)
-        let link = Link(source: source.with(port: 0), destination: destination.with(port: 0))
+        let local = socket.localAddress
+        note(payload, local, destination, &state)
+        let isOwn = local.hasSameHost(as: destination)
+        guard let route = route(from: socket, to: destination, timeToLive: timeToLive, &state) else {
+            state.droppedCount += 1
+            return
+        }
+        let link = Link(source: local.with(port: 0), destination: destination.with(port: 0))
         var conditions = state.links[link] ?? state.conditions
-        if isLocal { conditions = LinkConditions(latency: .microseconds(20)) }
-        conditions.payloadByteLimit = isLocal ? 65_507 : conditions.payloadByteLimit
-        note(payload, source, destination, &state)
+        if isOwn {
+            conditions = LinkConditions(latency: .microseconds(20))
+            conditions.payloadByteLimit = 65_507
+        } else if route.isInner, state.links[link] == nil {
+            conditions = LinkConditions(latency: .microseconds(300))
+        }
         if conditions.isPartitioned || payload.count > conditions.payloadByteLimit
             || state.random.chance(conditions.loss)
         {
@@ -148,10 +229,53 @@ public final class SimulatedNetwork: Sendable {
             if state.random.chance(conditions.reordering) { arrival = arrival + conditions.reorderDelay }
             state.flights.insert(
                 Flight(
-                    arrival: arrival, sequence: state.nextSequence, source: source, destination: destination,
-                    payload: payload))
+                    arrival: arrival, sequence: state.nextSequence, source: route.source, destination: destination,
+                    realm: route.realm, payload: payload))
             state.nextSequence += 1
         }
+    }
+
+    private struct Route {
+        var realm: Int
+        var source: SocketAddress
+        /// Whether it stays within the network that it was sent in, behind a box.
+        var isInner: Bool
+    }
+
+    /// Takes a packet outwards until its destination is in reach; nil if it ends before.
+    private func route(
+        from socket: SimulatedSocket, to destination: SocketAddress, timeToLive: Int, _ state: inout State
+    ) -> Route? {
+        var route = Route(realm: socket.box?.realm ?? 0, source: socket.localAddress, isInner: socket.box != nil)
+        var box = socket.box
+        var hopCount = 0
+        let host = destination.with(port: 0)
+        while true {
+            let place = Place(realm: route.realm, address: host)
+            if state.hosts[place] != nil || state.boxesByAddress[place] != nil { break }
+            guard let passed = box else { break }
+            hopCount += 1
+            guard timeToLive == 0 || hopCount <= timeToLive,
+                let source = passed.translate(route.source, to: destination, now: loop.now)
+            else { return nil }
+            if passed.address == host, !passed.behavior.isHairpinning { return nil }
+            route = Route(realm: passed.outer?.realm ?? 0, source: source, isInner: false)
+            box = passed.outer
+        }
+        if route.realm == 0, !socket.localAddress.hasSameHost(as: destination) { hopCount += state.coreHopCount }
+        return timeToLive == 0 || hopCount <= timeToLive ? route : nil
+    }
+
+    /// The socket that a packet reaches once it is let in by every box on its way; nil if it is not.
+    private func target(of flight: Flight, _ state: inout State) -> SimulatedSocket? {
+        var place = Place(realm: flight.realm, address: flight.destination)
+        while let box = state.boxesByAddress[Place(realm: place.realm, address: place.address.with(port: 0))] {
+            guard let inner = box.admit(from: flight.source, port: place.address.port, now: loop.now) else {
+                return nil
+            }
+            place = Place(realm: box.realm, address: inner)
+        }
+        return state.sockets[place]
     }
 
     private func note(_ payload: [UInt8], _ source: SocketAddress, _ destination: SocketAddress, _ state: inout State) {
@@ -179,7 +303,7 @@ public final class SimulatedNetwork: Sendable {
             state.armedFor = nil
             while let flight = state.flights.min, flight.arrival <= loop.now {
                 state.flights.removeMin()
-                guard let socket = state.sockets[flight.destination] else {
+                guard let socket = target(of: flight, &state) else {
                     state.droppedCount += 1
                     continue
                 }
@@ -193,21 +317,31 @@ public final class SimulatedNetwork: Sendable {
 }
 
 /// One host of a simulated network: the provider of its sockets.
-public struct SimulatedHost: NetworkProvider {
+public final class SimulatedHost: NetworkProvider {
     private let network: SimulatedNetwork
-    /// The host's only address, with port 0.
-    public let address: SocketAddress
+    private let state: Mutex<(address: SocketAddress, box: NATBox?)>
 
-    init(network: SimulatedNetwork, address: SocketAddress) {
+    init(network: SimulatedNetwork, address: SocketAddress, box: NATBox?) {
         self.network = network
-        self.address = address
+        state = Mutex((address, box))
+    }
+
+    /// The host's only address, with port 0.
+    public var address: SocketAddress { location.address }
+
+    var location: (address: SocketAddress, box: NATBox?) { state.withLock { $0 } }
+
+    /// Moves the host to another network, as a laptop that leaves home: its sockets stay open, as those that are bound to
+    /// all addresses, and send from the new one.
+    public func move(to address: SocketAddress, behind box: NATBox? = nil) {
+        network.relocate(self) { state.withLock { $0 = (address.with(port: 0), box) } }
     }
 
     /// Binds a UDP socket; see ``NetworkProvider/bind(_:receive:)``.
     public func bind(
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) async throws(PortError) -> any DatagramSocket {
-        try network.bind(options, host: address, receive: receive)
+        try network.bind(options, host: self, receive: receive)
     }
 
     /// The addresses of this host's interfaces that are up.
@@ -227,16 +361,24 @@ public struct SimulatedHost: NetworkProvider {
 /// A socket of a simulated host.
 final class SimulatedSocket: DatagramSocket {
     private let network: SimulatedNetwork
-    let localAddress: SocketAddress
+    let host: SimulatedHost
+    let port: UInt16
     let receive: @Sendable (DatagramBatch) -> Void
 
-    init(network: SimulatedNetwork, localAddress: SocketAddress, receive: @escaping @Sendable (DatagramBatch) -> Void) {
+    init(
+        network: SimulatedNetwork, host: SimulatedHost, port: UInt16,
+        receive: @escaping @Sendable (DatagramBatch) -> Void
+    ) {
         self.network = network
-        self.localAddress = localAddress
+        self.host = host
+        self.port = port
         self.receive = receive
     }
 
-    func send(_ batch: DatagramBatch) { network.send(batch, from: localAddress) }
+    var localAddress: SocketAddress { host.address.with(port: port) }
+    var box: NATBox? { host.location.box }
+
+    func send(_ batch: DatagramBatch) { network.send(batch, from: self) }
 
     func close() { network.unbind(self) }
 }

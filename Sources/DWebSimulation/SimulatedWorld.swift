@@ -21,9 +21,16 @@ public final class SimulatedWorld: Sendable {
     }
 
     /// The runtime of a host with this address and its own storage; pass the same storage again to restart a host.
-    public func runtime(address: SocketAddress, storage: any StorageProvider = MemoryStorage()) -> DWebRuntime {
+    ///
+    /// - Parameter box: The translator that the host is behind; nil on the public network.
+    public func runtime(
+        address: SocketAddress, behind box: NATBox? = nil, storage: any StorageProvider = MemoryStorage()
+    ) -> DWebRuntime { runtime(host: network.host(address, behind: box), storage: storage) }
+
+    /// The runtime of `host`, which can be moved to other networks.
+    public func runtime(host: SimulatedHost, storage: any StorageProvider = MemoryStorage()) -> DWebRuntime {
         DWebRuntime(
-            loop: loop, network: network.host(address), storage: storage, entropy: SeededEntropy(world: self),
+            loop: loop, network: host, storage: storage, entropy: SeededEntropy(world: self),
             wallClockMilliseconds: { [loop] in 1_700_000_000_000 + UInt64(loop.now.milliseconds) })
     }
 

@@ -213,6 +213,12 @@ struct UDXMachine: ~Copyable {
         }
     }
 
+    /// Packets name their destination by its index, so each index now leads to the current one.
+    mutating func forgetFormerRemotes() {
+        guard let destination else { return }
+        for index in destinations.indices { destinations[index] = destination }
+    }
+
     /// Queues bytes; false if the writer should wait for ``UDXEvent/drained``.
     mutating func write(_ bytes: [UInt8]) -> Bool {
         let wasIdle = !isOutstanding && !hasUnsent

@@ -75,6 +75,13 @@ package final class UDXStream {
         multiplexer?.noteChange(of: self)
     }
 
+    /// Sends again to the current remote what is still outstanding at former ones, from its next repetition on: for
+    /// when the way to them is gone.
+    package func forgetFormerRemotes() {
+        guard !machine.isClosed, machine.destination != nil else { return }
+        machine.forgetFormerRemotes()
+    }
+
     /// Queues `bytes`; false if too much is queued and the writer should wait for ``UDXEvent/drained``.
     ///
     /// - Throws: ``UDXError/notConnected``, ``UDXError/ended`` or ``UDXError/closed``.

@@ -41,6 +41,20 @@ public struct DHTConfiguration: Sendable {
     public var isLocalConnectionAllowed = true
     /// Whether the first round of hole punching already opens this side's firewall.
     public var isFastOpenEnabled = true
+    /// Blind relays to connect through where no direct path can be made: keys of peers that run one; spec 20 section 13.
+    public var relays: [PublicKey] = []
+    /// When ``relays`` are used.
+    public var relayUse = RelayUse.whenNeeded
+    /// Whether relays that peers offer are used.
+    public var followsRelayOffers = true
+
+    /// When a node offers its blind relays.
+    public enum RelayUse: Sendable {
+        /// For peers that cannot be reached otherwise, or while this node's network makes that unlikely.
+        case whenNeeded
+        /// Always and at once: the connection starts through the relay and moves to a direct path when there is one.
+        case first
+    }
 
     /// A guest of the public DHT.
     public init() {}

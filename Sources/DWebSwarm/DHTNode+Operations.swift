@@ -44,6 +44,16 @@ public struct PingReply: Sendable, Equatable {
 }
 
 extension DHTNode {
+    // MARK: Nodes
+
+    /// The nodes closest to `target`, closest first; at most 20.
+    ///
+    /// - Throws: ``DSwarmError``.
+    public func findNodes(near target: Bytes32) async throws(DSwarmError) -> [SocketAddress] {
+        try await started()
+        return try await collect({ $0.findNodes(near: target, now: $1) }).closestNodes
+    }
+
     // MARK: Peers
 
     /// Looks up who announced themselves under `topic`.
@@ -180,9 +190,10 @@ extension DHTNode {
             { machine, now in
                 switch kind {
                 case .announce(let clears):
-                    machine.announce(topic, as: keyPair, relayAddresses: relayAddresses, isClearing: clears, now: now)
-                case .lookupAndUnannounce: machine.unannounce(topic, as: keyPair, now: now)
-                case .lookup: machine.lookup(topic, now: now)
+                    machine.announce(
+                        topic, as: keyPair, relayAddresses: relayAddresses, isClearing: clears, isPaced: true, now: now)
+                case .lookupAndUnannounce: machine.unannounce(topic, as: keyPair, isPaced: true, now: now)
+                case .lookup: machine.lookup(topic, isPaced: true, now: now)
                 }
             }, handler: handler)
     }

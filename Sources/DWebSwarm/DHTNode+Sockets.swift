@@ -8,7 +8,8 @@ import DWebStreamCore
 // packets leave in one batch per socket, and one timer is set for the earliest deadline.
 extension DHTNode {
     private static let lingerTime = Duration.seconds(3)
-    private static let interfaceInterval = Duration.seconds(5)
+    // A look costs some microseconds; what was lost with a network should be back two seconds later.
+    private static let interfaceInterval = Duration.seconds(1)
     private static let portCandidateCount: UInt16 = 5
 
     // MARK: Binding
@@ -120,17 +121,26 @@ extension DHTNode {
             .sorted { ($0.name, $0.address.ipv4Number) < ($1.name, $1.address.ipv4Number) }
         guard found != interfaces else { return }
         let isChange = !interfaces.isEmpty
+        let isLost = interfaces.contains { !$0.isLoopback && !found.contains($0) }
         interfaces = found
         let outer = found.filter { !$0.isLoopback }.map(\.address)
         machine.setLocalAddresses(outer.isEmpty ? [SocketAddress(ipv4: 127, 0, 0, 1, port: 0)] : outer)
-        if isChange { machine.networkInterfacesChanged(now: now) }
+        guard isChange else { return }
+        if isLost {
+            // Paths from the lost address are dead, and what was known of the network in front of it is not true here.
+            machine.networkMoved(now: now)
+            destroyStreams()
+        }
+        machine.networkInterfacesChanged(now: now)
     }
 
     // MARK: Pump
 
     private func receive(_ batch: DatagramBatch, on id: DWebDHTCore.SocketID) {
         guard phase == .running, let slot = slots[id] else { return }
+        traffic.noteReceived(batch)
         let now = loop.now
+        if !upgrading.isEmpty { noteDirectArrivals(batch) }
         for index in multiplexer.handle(batch, on: slot.udxID, now: now) {
             let entry = batch.entries[index]
             machine.handle(batch.reader(of: entry), from: entry.address, on: id, now: now)
@@ -160,10 +170,14 @@ extension DHTNode {
         repeat {
             drain(now: now)
             multiplexer.transmit(now: now) { udxID, batch in
+                traffic.noteSent(batch)
                 slots[machineSockets[udxID.index]]?.socket.send(batch)
             }
         } while hasOutputs(now: now)
-        for (socket, batch) in outgoing { slots[socket]?.socket.send(batch) }
+        for (socket, batch) in outgoing {
+            traffic.noteSent(batch)
+            slots[socket]?.socket.send(batch)
+        }
         outgoing.removeAll(keepingCapacity: true)
         arm(now: now)
     }
@@ -179,12 +193,18 @@ extension DHTNode {
             perform(output, now: now)
             isAgain = true
         }
+        while let output = machine.pollRelayOutput() {
+            perform(output)
+            isAgain = true
+        }
         return isAgain
     }
 
     private func drain(now: MonotonicTime) {
         for arrival in arrivals.take() {
-            guard let connection = pendingConnections[arrival.localID] else { continue }
+            guard let connection = pendingConnections[arrival.localID] ?? relayedConnections[arrival.localID] else {
+                continue
+            }
             machine.streamTraffic(
                 connection, on: machineSockets[arrival.socket.index], from: arrival.source, now: now)
         }
@@ -255,6 +275,8 @@ extension DHTNode {
         multiplexer.wake(now: now)
         while let first = lingering.first, first.deadline <= now {
             lingering.removeFirst()
+            // A relayed stream may still use the socket of a connection to its relay.
+            if let slot = slots[first.socket], multiplexer.streamCount(on: slot.udxID) > 0 { continue }
             closeSocket(first.socket)
         }
         settle()

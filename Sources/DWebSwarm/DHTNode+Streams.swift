@@ -34,27 +34,42 @@ extension DHTNode {
         to remotePublicKey: PublicKey, as keyPair: KeyPair, relayAddresses: [SocketAddress] = []
     ) async throws(DSwarmError) -> SwarmConnection {
         try await started()
+        var result = try await dialled(
+            remotePublicKey, as: keyPair, relayAddresses: relayAddresses, relayChoice: .configured)
+        if case .failure(let error) = result, error.isAvoidableByRelay, !configuration.relays.isEmpty,
+            configuration.relayUse == .whenNeeded
+        {
+            result = try await dialled(
+                remotePublicKey, as: keyPair, relayAddresses: relayAddresses, relayChoice: .forced)
+        }
+        switch result {
+        case .success(let link): return SwarmConnection(link: link, node: self, topics: [])
+        case .failure(let error): throw DSwarmError(error)
+        }
+    }
+
+    private func dialled(
+        _ remotePublicKey: PublicKey, as keyPair: KeyPair, relayAddresses: [SocketAddress], relayChoice: RelayChoice
+    ) async throws(DSwarmError) -> Result<StreamLink, ConnectError> {
         let promise = Promise<Result<StreamLink, ConnectError>>()
-        let connection = dial(remotePublicKey, as: keyPair, relayAddresses: relayAddresses) { result in
+        let connection = dial(
+            remotePublicKey, as: keyPair, relayAddresses: relayAddresses, relayChoice: relayChoice
+        ) { result in
             // Nobody waits any more: the stream has no owner.
             if !promise.resolve(result), case .success(let link) = result { link.stream.destroy() }
         }
         let result = await promise.value(onCancel: .failure(.destroyed))
-        switch result {
-        case .success(let link): return SwarmConnection(link: link, node: self, topics: [])
-        case .failure(let error):
-            if Task.isCancelled {
-                if let connection { cancel(connection) }
-                throw .cancelled
-            }
-            throw DSwarmError(error)
+        if case .failure = result, Task.isCancelled {
+            if let connection { cancel(connection) }
+            throw .cancelled
         }
+        return result
     }
 
     /// Begins to dial; `finish` is called once, unless ``cancel(_:)`` comes first.
     func dial(
         _ remotePublicKey: PublicKey, as keyPair: KeyPair, relayAddresses: [SocketAddress],
-        finish: @escaping (Result<StreamLink, ConnectError>) -> Void
+        relayChoice: RelayChoice = .configured, finish: @escaping (Result<StreamLink, ConnectError>) -> Void
     ) -> ConnectionID? {
         guard phase == .running, let stream = makeStream() else {
             finish(.failure(phase == .suspended ? .suspended : .destroyed))
@@ -64,11 +79,30 @@ extension DHTNode {
         options.relayAddresses = relayAddresses
         options.isLocalConnectionAllowed = configuration.isLocalConnectionAllowed
         options.isFastOpenEnabled = configuration.isFastOpenEnabled
+        options.relayThrough = offersRelays(relayChoice) ? configuration.relays : []
         let connection = machine.connect(options, now: loop.now)
         pending[connection] = PendingStream(stream: stream, keyPair: keyPair, finish: finish)
         pendingConnections[stream.localID] = connection
         settleLater()
         return connection
+    }
+
+    /// Whether an attempt offers the configured blind relays.
+    enum RelayChoice {
+        /// As ``DHTConfiguration/relayUse`` says.
+        case configured
+        /// In any case: an attempt without one failed.
+        case forced
+        /// In no case: the peer is a relay itself.
+        case none
+    }
+
+    private func offersRelays(_ choice: RelayChoice) -> Bool {
+        switch choice {
+        case .configured: configuration.relayUse == .first || machine.rpc.publicAddress?.port == 0
+        case .forced: true
+        case .none: false
+        }
     }
 
     /// Gives up dialling; nothing more is reported.
@@ -84,6 +118,8 @@ extension DHTNode {
         guard multiplexer.streamCount < DHTNode.streamLimit else { return nil }
         var options = UDXStreamOptions()
         options.phaseSeed = UInt32(truncatingIfNeeded: random.next())
+        // Other sources are let in as well, but seen: one of them may be the direct path of a relayed stream.
+        options.sourcePolicy = .remote
         let log = arrivals
         return try? multiplexer.createStream(localID: streamIDs.draw(random: &random), options: options) {
             log.judge($0)
@@ -108,11 +144,13 @@ extension DHTNode {
             transmitKey: path.keys.transmitKey, receiveKey: path.keys.receiveKey,
             handshakeHash: path.keys.handshakeHash, localPublicKey: entry.keyPair.publicKey,
             remotePublicKey: path.keys.remotePublicKey, isInitiator: path.isInitiator)
-        let isOwnSocket = path.socket >= .firstExtra
+        // A relayed stream is a guest on the socket of the connection to its relay.
+        let isOwnSocket = path.socket >= .firstExtra && !path.isRelayed
         if isOwnSocket { slots[path.socket]!.hasCarriedStream = true }
         let link = StreamLink(
-            stream: entry.stream, handshake: handshake, ownSocket: isOwnSocket ? path.socket : nil)
+            stream: entry.stream, handshake: handshake, kind: path.kind, ownSocket: isOwnSocket ? path.socket : nil)
         links[entry.stream.localID] = link
+        if path.isRelayed { noteRelayed(link, path.connection) }
         entry.finish(.success(link))
     }
 
@@ -160,10 +198,14 @@ extension DHTNode {
     }
 
     /// Begins to listen; nil if the key pair listens already or the node does not run.
-    func startListening(as keyPair: KeyPair, _ handlers: ListenHandlers) -> ServerID? {
+    func startListening(
+        as keyPair: KeyPair, _ handlers: ListenHandlers, offersRelays: Bool = true
+    ) -> ServerID? {
         guard phase == .running || phase == .suspended else { return nil }
         var options = ListenOptions()
         options.isLocalAddressShared = configuration.isLocalConnectionAllowed
+        options.relayThrough = offersRelays ? configuration.relays : []
+        options.offersRelayOnlyIfRandomized = configuration.relayUse == .whenNeeded
         guard let id = machine.listen(as: keyPair, options: options, now: loop.now) else { return nil }
         listeners[id] = Listener(keyPair: keyPair, handlers: handlers)
         settleLater()
@@ -205,7 +247,7 @@ extension DHTNode {
             })
     }
 
-    private func answer(_ handshake: IncomingHandshake, isAdmitted: Bool) {
+    func answer(_ handshake: IncomingHandshake, isAdmitted: Bool) {
         if isAdmitted { accept(handshake) } else { refuse(handshake.connection) }
     }
 
@@ -259,10 +301,11 @@ extension DHTNode {
             link.writer?.resolve(nil)
             link.writer = nil
         case .message(let payload): receive(payload, on: link)
-        case .remoteChanged: break
+        case .remoteChanged: noteOldPathDone(link)
         case .closed(let reason):
             links[stream.localID] = nil
             streamIDs.release(stream.localID)
+            leaveRelay(of: link)
             if let socket = link.ownSocket { streamLeft(socket) }
             link.close(reason)
         }
@@ -271,6 +314,7 @@ extension DHTNode {
     /// A stream closed before it had a peer.
     private func forget(_ stream: UDXStream) {
         streamIDs.release(stream.localID)
+        if let ended = relayStreams.removeValue(forKey: stream.localID) { return ended() }
         guard let connection = pendingConnections[stream.localID] else { return }
         // A packet can destroy a stream before its path is known; anyone who knows the id can send one.
         machine.cancel(connection, now: loop.now)
@@ -278,6 +322,8 @@ extension DHTNode {
     }
 
     private func receive(_ payload: [UInt8], on link: StreamLink) {
+        // An empty message belongs to the move from a relay to a direct path; what peers say is never empty.
+        guard !payload.isEmpty else { return }
         if let reader = link.datagramReader {
             link.datagramReader = nil
             if reader.resolve(payload) { return }

@@ -12,7 +12,8 @@ import DequeModule
 /// done once the node runs. The node lives on its runtime's loop.
 ///
 /// Map: this file has the life of a node; `DHTNode+Sockets` the pump between sockets and machines, `DHTNode+Streams`
-/// dialling, listening and what handles do, `DHTNode+Operations` lookups and records.
+/// dialling, listening and what handles do, `DHTNode+Operations` lookups and records, `DHTNode+Relayed` streams through
+/// blind relays, `BlindRelay` a relay that runs here.
 public actor DHTNode {
     enum Phase {
         case idle
@@ -84,6 +85,9 @@ public actor DHTNode {
     var interfaces: [InterfaceAddress] = []
     var nextInterfaceCheck: MonotonicTime = .distantFuture
 
+    /// What passed through the node's sockets.
+    public internal(set) var traffic = DHTTraffic()
+
     // Streams.
     let arrivals = ArrivalLog()
     var streamIDs = StreamIDs()
@@ -92,6 +96,17 @@ public actor DHTNode {
     var links: [UInt32: StreamLink] = [:]
     var listeners: [ServerID: Listener] = [:]
     var operations: [OperationID: (HyperOperationEvent) -> Void] = [:]
+
+    // Blind relays; `DHTNode+Relayed` and `BlindRelay`.
+    /// Who this node is at relays.
+    let relayKeyPair: KeyPair
+    var relayUses: [ConnectionID: RelayUse] = [:]
+    /// The connection of each stream that runs through a relay.
+    var relayedConnections: [UInt32: ConnectionID] = [:]
+    /// Streams that left a relay a moment ago.
+    var upgrading: [UInt32: StreamLink] = [:]
+    /// What to call when a stream of a relay that runs here closes.
+    var relayStreams: [UInt32: () -> Void] = [:]
 
     // Jobs of `run()` and those who wait for its stages.
     var jobs = Deque<Job>()
@@ -123,9 +138,11 @@ public actor DHTNode {
         }
         var machineConfiguration = HyperConfiguration(rpc: rpc, ciphers: .noise)
         let now = runtime.loop.now
+        machineConfiguration.usesBlindRelays = configuration.followsRelayOffers || !configuration.relays.isEmpty
         machineConfiguration.unixMillisecondsAtOrigin =
             Int64(clamping: runtime.wallClockMilliseconds()) - now.milliseconds
         machine = HyperDHTNode(machineConfiguration, random: random.fork(), now: now)
+        relayKeyPair = random.keyPair()
         self.random = random
     }
 
@@ -330,6 +347,9 @@ public actor DHTNode {
         listeners = [:]
         eventHandler = nil
         startHandler = nil
+        relayUses = [:]
+        relayStreams = [:]
+        upgrading = [:]
         let ended = endWaiters
         endWaiters = []
         for waiter in ended { waiter.resolve(()) }

@@ -4,6 +4,7 @@ import DWebDHTCore
 import DWebPorts
 import DWebStreamCore
 import DWebWireCore
+import DequeModule
 
 // Carries out what the policy decides, and tells it what came of it. Both actors live on one loop, so that calls
 // between
@@ -48,7 +49,8 @@ extension DSwarm {
         case .cancelRefresh(let id):
             if let operation = refreshes.removeValue(forKey: id) { dht.assumeIsolated { $0.cancel(operation) } }
         case .unannounce(let topic): withdraw(topic)
-        case .connect(let id, let key, let relayAddresses, _): connect(id, to: key, relayAddresses: relayAddresses)
+        case .connect(let id, let key, let relayAddresses, let forcesRelay):
+            connect(id, Target(key: key, relayAddresses: relayAddresses, forcesRelay: forcesRelay))
         case .deliver(let id): deliver(id)
         case .close(let id, _): close(id)
         case .sendKeepAlive(let id):
@@ -97,6 +99,15 @@ extension DSwarm {
     }
 
     private func withdraw(_ topic: Bytes32) {
+        // Thousands of topics may be left at once; each withdrawal is a query of its own.
+        guard withdrawals.count < DSwarm.withdrawalLimit else {
+            waitingWithdrawals.append(topic)
+            return
+        }
+        startWithdrawal(topic)
+    }
+
+    private func startWithdrawal(_ topic: Bytes32) {
         let identity = identity
         let operation = dht.assumeIsolated { node in
             node.refresh(topic, .lookupAndUnannounce, as: identity, server: nil) { [weak self] event in
@@ -112,6 +123,10 @@ extension DSwarm {
     }
 
     func giveUpWithdrawal(of topic: Bytes32) {
+        if let index = waitingWithdrawals.firstIndex(of: topic) {
+            waitingWithdrawals.remove(at: index)
+            return finishWithdrawal(of: topic)
+        }
         guard let operation = withdrawals[topic] else { return }
         dht.assumeIsolated { $0.cancel(operation) }
         finishWithdrawal(of: topic)
@@ -119,6 +134,9 @@ extension DSwarm {
 
     private func finishWithdrawal(of topic: Bytes32) {
         withdrawals[topic] = nil
+        if withdrawals.count < DSwarm.withdrawalLimit, let next = waitingWithdrawals.popFirst() {
+            startWithdrawal(next)
+        }
         policy.unannounceFinished(topic: topic, now: loop.now)
         for promise in leaveWaiters.removeValue(forKey: topic) ?? [] { promise.resolve(()) }
         drain()
@@ -177,35 +195,43 @@ extension DSwarm {
 
     // MARK: Connections
 
-    private func connect(_ id: SwarmConnectionID, to key: PublicKey, relayAddresses: [SocketAddress]) {
-        guard let admits = configuration.admits else { return dial(id, key, relayAddresses) }
+    /// Whom the policy wants dialled, and how.
+    private struct Target {
+        let key: PublicKey
+        let relayAddresses: [SocketAddress]
+        let forcesRelay: Bool
+    }
+
+    private func connect(_ id: SwarmConnectionID, _ target: Target) {
+        guard let admits = configuration.admits else { return dial(id, target) }
         entries[id] = .asking
         dht.assumeIsolated { node in
             node.add(
                 .ask {
-                    let isAdmitted = await admits(key)
-                    await self.dial(id, key, relayAddresses, isAdmitted: isAdmitted)
+                    let isAdmitted = await admits(target.key)
+                    await self.dial(id, target, isAdmitted: isAdmitted)
                 })
         }
     }
 
-    private func dial(
-        _ id: SwarmConnectionID, _ key: PublicKey, _ relayAddresses: [SocketAddress], isAdmitted: Bool
-    ) {
+    private func dial(_ id: SwarmConnectionID, _ target: Target, isAdmitted: Bool) {
         guard case .asking = entries[id] else { return }
         entries[id] = nil
         if isAdmitted {
-            dial(id, key, relayAddresses)
+            dial(id, target)
         } else {
-            policy.firewallRefused(key)
+            policy.firewallRefused(target.key)
             policy.closed(id, now: loop.now)
         }
         drain()
     }
 
-    private func dial(_ id: SwarmConnectionID, _ key: PublicKey, _ relayAddresses: [SocketAddress]) {
+    private func dial(_ id: SwarmConnectionID, _ target: Target) {
         let connection = dht.assumeIsolated { node in
-            node.dial(key, as: identity, relayAddresses: relayAddresses) { [weak self] result in
+            node.dial(
+                target.key, as: identity, relayAddresses: target.relayAddresses,
+                relayChoice: target.forcesRelay ? .forced : .configured
+            ) { [weak self] result in
                 guard let self else { return }
                 self.assumeIsolated { $0.dialled(id, result) }
             }
@@ -232,7 +258,10 @@ extension DSwarm {
         if let existing = policy.connection(with: key), case .connected(let other) = entries[existing] {
             isEstablished = other.isEstablished
         }
-        let id = policy.arrived(from: key, isExistingEstablished: isEstablished, now: loop.now)
+        // A relay's address says nothing about the peer's.
+        let address = link.relay == nil ? link.stream.remoteAddress : nil
+        let id = policy.arrived(
+            from: key, isExistingEstablished: isEstablished, address: address, now: loop.now)
         adopt(link, as: id)
         drain()
     }

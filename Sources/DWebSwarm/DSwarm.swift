@@ -16,6 +16,8 @@ public struct SwarmConfiguration: Sendable {
     public var clientLimit: Int?
     /// Incoming connections at a time.
     public var serverLimit = 4_096
+    /// Incoming connections from one address at a time; those that come through a relay are not counted.
+    public var serverLimitPerAddress = 256
     /// Connections that may wait in ``DSwarm/connections`` to be taken; while there are more, nobody is answered.
     public var pendingLimit = 256
     /// Asked about each peer, by its key, before a connection with it begins in either direction. A peer that is not
@@ -95,7 +97,10 @@ public actor DSwarm {
     var armedDeadline: MonotonicTime?
     var entries: [SwarmConnectionID: Entry] = [:]
     var refreshes: [SwarmRefreshID: OperationID] = [:]
+    /// Withdrawals at a time.
+    static let withdrawalLimit = 16
     var withdrawals: [Bytes32: OperationID] = [:]
+    var waitingWithdrawals = Deque<Bytes32>()
     var flushes: [SwarmFlushID: Promise<Bool>] = [:]
     var leaveWaiters: [Bytes32: [Promise<Void>]] = [:]
     var closeWaiters: [Promise<Void>] = []
@@ -116,6 +121,8 @@ public actor DSwarm {
         options.parallelLimit = configuration.parallelLimit
         options.clientLimit = configuration.clientLimit
         options.serverLimit = configuration.serverLimit
+        options.serverLimitPerHost = configuration.serverLimitPerAddress
+        options.hasRelay = !configuration.dht.relays.isEmpty
         policy = SwarmPolicy(
             publicKey: identity.publicKey, configuration: options,
             random: SecureRandom(seed: runtime.entropy.seed()), now: runtime.loop.now)
@@ -275,6 +282,9 @@ public actor DSwarm {
     /// The topics under which a peer was found.
     public func topics(of key: PublicKey) -> [Topic] { policy.topics(of: key) }
 
+    /// Topics whose query runs or waits for its turn.
+    public var refreshingTopicCount: Int { policy.refreshingTopicCount }
+
     /// What the swarm knows about itself, its topics and its peers.
     public var diagnostics: SwarmDiagnostics {
         get async {
@@ -310,15 +320,16 @@ public actor DSwarm {
     }
 
     private func finishWithdrawals() async {
-        let topics = withdrawals.keys.sorted()
+        let topics = withdrawals.keys.sorted() + waitingWithdrawals
         guard !topics.isEmpty else { return }
         let limit = loop.schedule(at: loop.now + configuration.withdrawalTimeLimit) { [weak self] in
             self?.assumeIsolated { swarm in
-                for topic in topics { swarm.giveUpWithdrawal(of: topic) }
+                // Those that wait first, or each one that ends would let another begin.
+                for topic in topics.reversed() { swarm.giveUpWithdrawal(of: topic) }
             }
         }
         for topic in topics {
-            guard withdrawals[topic] != nil else { continue }
+            guard withdrawals[topic] != nil || waitingWithdrawals.contains(topic) else { continue }
             let promise = Promise<Void>()
             leaveWaiters[topic, default: []].append(promise)
             await promise.value()
@@ -348,6 +359,7 @@ public actor DSwarm {
         listenWaiters = []
         closeWaiters = []
         withdrawals = [:]
+        waitingWithdrawals = []
         refreshes = [:]
     }
 }

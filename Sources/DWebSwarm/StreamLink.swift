@@ -18,7 +18,11 @@ final class StreamLink: @unchecked Sendable {
     let stream: UDXStream
     let handshake: HandshakeResult
     /// The punch socket that belongs to this stream alone, if it runs over one.
-    let ownSocket: DWebDHTCore.SocketID?
+    var ownSocket: DWebDHTCore.SocketID?
+    /// How the stream's path came about.
+    var kind: HyperPathKind
+    /// What is known of the blind relay that the stream runs through, or is about to leave.
+    var relay: LinkRelay?
     /// Bytes that the owner took and gave; the first 59 in each direction are the secret stream's header.
     var readByteCount = 0
     var writtenByteCount = 0
@@ -35,11 +39,16 @@ final class StreamLink: @unchecked Sendable {
     var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
     /// Called once, on the loop, when the stream is gone.
     var onClose: (() -> Void)?
+    /// Called on the loop, instead of a waiting reader, when bytes or the end arrived.
+    var onReadable: (() -> Void)?
     /// Called on the loop when it should be found out soon whether the peer is still there.
     var onKeepAliveNeeded: (() -> Void)?
 
-    init(stream: UDXStream, handshake: HandshakeResult, ownSocket: DWebDHTCore.SocketID?) {
+    init(
+        stream: UDXStream, handshake: HandshakeResult, kind: HyperPathKind, ownSocket: DWebDHTCore.SocketID? = nil
+    ) {
         self.stream = stream
+        self.kind = kind
         self.ownSocket = ownSocket
         self.handshake = handshake
     }
@@ -62,8 +71,9 @@ final class StreamLink: @unchecked Sendable {
         return bytes
     }
 
-    /// Hands what arrived to the waiting reader.
+    /// Hands what arrived to whoever reads.
     func serveReader() {
+        if let onReadable { return onReadable() }
         guard let waiting = reader else { return }
         let bytes = takeBytes()
         if !bytes.isEmpty {
@@ -102,6 +112,7 @@ final class StreamLink: @unchecked Sendable {
         closeWaiters = []
         let notify = onClose
         onClose = nil
+        onReadable = nil
         notify?()
     }
 }

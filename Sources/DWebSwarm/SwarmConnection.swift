@@ -20,7 +20,10 @@ public final class SwarmConnection: DuplexStream {
     package let handshake: HandshakeResult
 
     /// Whether the connection runs over a socket of its own, with which a hole was punched.
-    public var isHolePunched: Bool { link.ownSocket != nil }
+    public var isHolePunched: Bool { get async { await path == .holePunched } }
+
+    /// How the packets travel at this moment. A relayed connection moves to a direct path as soon as there is one.
+    public var path: ConnectionPath { get async { await node.path(of: link) } }
 
     let link: StreamLink
     private let node: DHTNode

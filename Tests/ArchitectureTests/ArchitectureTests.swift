@@ -41,6 +41,9 @@ import Testing
             "DequeModule",
             "Synchronization", "Dispatch",
         ]),
+        "DWebLab": collections.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebSwarm", "DWebSimulation",
+        ]),
         "DWeb": [
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
             "DWebNetworker",

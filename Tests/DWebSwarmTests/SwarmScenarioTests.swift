@@ -222,8 +222,8 @@ import Testing
                 let outgoing = try await swarms[1].connections.first()
                 try await outgoing.write([1, 2, 3])
                 let incoming = try await swarms[0].connections.first()
-                #expect(outgoing.isHolePunched)
-                #expect(incoming.isHolePunched)
+                #expect(await outgoing.isHolePunched)
+                #expect(await incoming.isHolePunched)
                 #expect(try await incoming.read(count: 3) == [1, 2, 3])
                 // Otherwise the swarm would dial again.
                 await swarms[1].leave(topic)

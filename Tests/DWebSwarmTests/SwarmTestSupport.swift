@@ -49,6 +49,39 @@ final class SwarmWorld: Sendable {
     }
 }
 
+extension SwarmWorld {
+    /// A node on a host of its own.
+    func node(_ number: UInt8, _ change: (inout DHTConfiguration) -> Void = { _ in }) -> DHTNode {
+        var configuration = DHTConfiguration(bootstrap: net.bootstrap)
+        change(&configuration)
+        return DHTNode(
+            runtime: world.runtime(address: SocketAddress(ipv4: 10, 0, 1, number, port: 0)),
+            configuration: configuration)
+    }
+}
+
+/// Runs nodes beside `body` and closes them afterwards.
+func withDHTNodes<Result: Sendable>(
+    _ nodes: [DHTNode], _ body: @Sendable () async throws -> Result
+) async throws -> Result {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for node in nodes { group.addTask { try await node.run() } }
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            for node in nodes {
+                try await node.started()
+                _ = await node.bootstrapped()
+            }
+            outcome = .success(try await body())
+        } catch {
+            outcome = .failure(error)
+        }
+        for node in nodes { await node.close() }
+        try await group.waitForAll()
+        return try outcome.get()
+    }
+}
+
 struct TestFailure: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }

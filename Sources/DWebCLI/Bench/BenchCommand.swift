@@ -11,7 +11,10 @@ struct BenchCommand: AsyncParsableCommand {
             disk unless --memory. Compare figures of one run with each other; machines and moments differ. Processor \
             time, all threads of the process together, depends least on what else the machine does.
             """,
-        subcommands: [TransportCommand.self, BenchPeerCommand.self, BenchFetchCommand.self])
+        subcommands: [
+            TransportCommand.self, BenchTestnetCommand.self, BenchTopicsCommand.self, BenchIdleCommand.self,
+            BenchDHTCommand.self, BenchNATCommand.self, BenchPeerCommand.self, BenchFetchCommand.self,
+        ])
 
     @Flag(help: "A tenth of the work.")
     var quick = false

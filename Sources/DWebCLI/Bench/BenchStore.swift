@@ -55,20 +55,23 @@ enum BenchStore {
 
 /// What the system counts about this process.
 enum ProcessFigures {
-    /// What processors spent on all threads of this process, in seconds.
+    /// What processors spent on all threads of this process so far, in seconds.
     static var processorSeconds: Double {
-        var usage = rusage()
-        getrusage(ProcessFigures.ownProcess, &usage)
-        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    #if os(Linux)
-        private static let ownProcess = __rusage_who_t(RUSAGE_SELF.rawValue)
-    #else
-        private static let ownProcess = RUSAGE_SELF
-    #endif
-
-    private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+    /// The memory that is resident now; 0 where the system does not say.
+    static var residentByteCount: UInt64 {
+        #if os(Linux)
+            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+            return (line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0) * 1_024
+        #else
+            return 0
+        #endif
+    }
 
     /// The most memory that was resident at once.
     static var peakMemoryByteCount: UInt64 {

@@ -12,6 +12,10 @@ package enum HyperLimits {
     package static let forwardCount = 65536
     /// Mutable values, and immutable values, each per cache generation.
     package static let valueCount = 32768
+    /// Bytes of mutable values, and of immutable values, each per cache generation.
+    package static let valueStoreByteCount = 8 << 20
+    /// The smallest Noise message that is forwarded: key, sealed key and sealed payload of a client's first message.
+    package static let forwardedNoiseByteCount = 96
     /// Peers whose relay addresses a client remembers.
     package static let relayCacheCount = 512
     /// How far in the future a bump may lie, in milliseconds.
@@ -20,6 +24,11 @@ package enum HyperLimits {
     package static let handshakeCount = 1024
     /// Server handshakes in progress from one host; more are dropped.
     package static let handshakesPerHostCount = 128
+    /// Handshakes that a server reads from one host within ``relayWindow``; each costs four key agreements. A node that
+    /// leads to the server passes on those of many clients.
+    package static let handshakeRatePerHost = 50
+    /// The same for one of the server's own relays.
+    package static let handshakeRatePerRelay = 500
     /// The largest Noise message that a server reads, in bytes; a datagram holds no more.
     package static let noiseByteCount = 2048
     /// Messages forwarded for one host within ``relayWindow``.

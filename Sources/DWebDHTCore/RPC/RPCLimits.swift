@@ -12,6 +12,13 @@ package enum RPCLimits {
     package static let addressesPerQuery = 1024
     /// Nodes remembered per visited address for telling them that it is down.
     package static let referrersPerAddress = 20
+    /// Requests taken from one host of the public internet within a second.
+    package static let requestsPerHost = 1000
+    /// Bytes by which answers may exceed the requests of one host of the public internet within a second: what the node
+    /// can be made to send to somebody in whose name another one asks.
+    package static let amplifiedBytesPerHost = 128 * 1024
+    /// Hosts whose requests are counted at a time.
+    package static let countedHosts = 4096
     /// Checks of hinted nodes at a time; spec 20 section 2.6.
     package static let concurrentChecks = 10
     /// Checks of whether a full row's oldest node is alive at a time; spec 20 section 4.
@@ -42,6 +49,10 @@ package enum RPCConstants {
     package static let delayedPingLimitMilliseconds: UInt32 = 10000
     /// Requests sent per slot of the congestion window; twice as many in all four.
     package static let congestionWindow = 80
+    /// Requests per second that are paced; with ``pacedBurst`` at most 200 in any second.
+    package static let pacedRate = 140
+    /// Paced requests that may leave at once.
+    package static let pacedBurst = 60
     /// How long a slot of the congestion window lasts.
     package static let congestionRotation = Duration.milliseconds(750)
     /// How long a token secret issues tokens; they are accepted for as long again.

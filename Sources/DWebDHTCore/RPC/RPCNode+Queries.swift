@@ -123,6 +123,7 @@ extension RPCNode {
         options.retries = query.options.isForced ? 0 : query.options.retries
         options.isForced = query.options.isForced
         options.session = query.session
+        options.isPaced = query.options.isPaced
         startRequest(
             query.command, target: query.target, value: query.value, to: contact, options: options,
             owner: .query(query.id), now: now)

@@ -11,7 +11,7 @@ struct DelayedReply {
 extension RPCNode {
     // MARK: For the upper layer
 
-    /// Answers a request of a peer.
+    /// Answers a request of a peer. An answer that is much longer than its request may be left out; see ``SourceGate``.
     ///
     /// - Parameters:
     ///   - value: The command's result.
@@ -24,10 +24,12 @@ extension RPCNode {
         to request: IncomingRequest, value: [UInt8]? = nil, error: RPCErrorCode = .ok, includesToken: Bool = true,
         includesCloserNodes: Bool = true, destination: SocketAddress? = nil, socket: SocketID? = nil
     ) {
+        // A requester with a token has proven that it receives at its address.
+        let requestByteCount = request.token == nil && destination == nil ? request.byteCount : nil
         sendReply(
             transaction: request.transaction, target: includesCloserNodes ? request.target : nil, value: value,
-            error: error, includesToken: includesToken, to: destination ?? request.from.address,
-            on: socket ?? request.socket)
+            error: error, includesToken: includesToken, requestByteCount: requestByteCount,
+            to: destination ?? request.from.address, on: socket ?? request.socket)
     }
 
     /// Answers that the command is not known here.
@@ -89,23 +91,32 @@ extension RPCNode {
 
     private func sendReply(
         transaction: UInt16, target: Bytes32?, value: [UInt8]? = nil, error: RPCErrorCode = .ok, includesToken: Bool,
-        to destination: SocketAddress, on socket: SocketID
+        requestByteCount: Int? = nil, to destination: SocketAddress, on socket: SocketID
     ) {
         guard let destination = sendable(destination) else { return }
         let message = RPCResponse(
             transaction: transaction, to: destination, id: includedID(on: socket),
             token: includesToken ? tokens.token(for: destination) : nil,
             closerNodes: target.map { table.closestAddresses(to: $0) } ?? [], error: error, value: value)
-        outputs.append(
-            .send(OutgoingDatagram(socket: socket, destination: destination, bytes: message.encoded())))
+        let bytes = message.encoded()
+        if let requestByteCount,
+            !gate.admitsAmplification(bytes.count - requestByteCount, to: destination, now: lastHandled)
+        {
+            statistics.refusedRequestCount += 1
+            return
+        }
+        outputs.append(.send(OutgoingDatagram(socket: socket, destination: destination, bytes: bytes)))
     }
 
-    func handleRequest(_ request: RPCRequest, from source: SocketAddress, on socket: SocketID, now: MonotonicTime) {
+    func handleRequest(
+        _ request: RPCRequest, byteCount: Int, from source: SocketAddress, on socket: SocketID, now: MonotonicTime
+    ) {
+        lastHandled = now
         if let token = request.token, !tokens.accepts(token, from: source) {
             statistics.refusedTokenCount += 1
             sendReply(
                 transaction: request.transaction, target: request.target, error: .invalidToken, includesToken: true,
-                to: source, on: socket)
+                requestByteCount: byteCount, to: source, on: socket)
             return
         }
         statistics.incomingRequestCount += 1
@@ -119,14 +130,14 @@ extension RPCNode {
                     IncomingRequest(
                         socket: socket, from: contact, to: request.to, transaction: request.transaction,
                         command: request.command.number, target: request.target, token: request.token,
-                        value: request.value)))
+                        value: request.value, byteCount: byteCount)))
             return
         }
-        handleInternal(request, from: source, on: socket, now: now)
+        handleInternal(request, byteCount: byteCount, from: source, on: socket, now: now)
     }
 
     private func handleInternal(
-        _ request: RPCRequest, from source: SocketAddress, on socket: SocketID, now: MonotonicTime
+        _ request: RPCRequest, byteCount: Int, from source: SocketAddress, on socket: SocketID, now: MonotonicTime
     ) {
         var reader = ByteReader(request.value ?? [])
         switch request.command {
@@ -141,7 +152,8 @@ extension RPCNode {
         case .findNode:
             guard let target = request.target else { return }
             sendReply(
-                transaction: request.transaction, target: target, includesToken: false, to: source, on: socket)
+                transaction: request.transaction, target: target, includesToken: false,
+                requestByteCount: request.token == nil ? byteCount : nil, to: source, on: socket)
         case .downHint:
             guard let address = try? reader.readIPv4Address() else { return }
             checkHinted(address, now: now)
@@ -155,7 +167,7 @@ extension RPCNode {
         default:
             sendReply(
                 transaction: request.transaction, target: request.target, error: .unknownCommand,
-                includesToken: false, to: source, on: socket)
+                includesToken: false, requestByteCount: request.token == nil ? byteCount : nil, to: source, on: socket)
         }
     }
 

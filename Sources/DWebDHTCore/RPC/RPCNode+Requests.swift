@@ -14,6 +14,8 @@ package struct RPCRequestOptions: Sendable {
     package var isForced = false
     /// The time to live to send it with; 0 means the socket's own.
     package var timeToLive: UInt8 = 0
+    /// Whether it waits for its turn among all paced ones; see ``RPCConstants/pacedRate``.
+    package var isPaced = false
     /// How long each attempt waits.
     package var timeout = RPCConstants.requestTimeout
 
@@ -184,6 +186,30 @@ extension RPCNode {
     /// Sends or repeats, or lets it wait for its turn.
     private func send(_ transaction: UInt16, now: MonotonicTime) {
         guard let request = requests[transaction] else { return }
+        if request.options.isPaced, phase != .running || !pacedRequests.isEmpty || !pacer.take(now: now) {
+            requests[transaction]!.deadline = nil
+            pacedRequests.append(request.id)
+            return
+        }
+        sendUnpaced(transaction, now: now)
+    }
+
+    /// Sends paced requests whose turn has come.
+    func sendPacedRequests(now: MonotonicTime) {
+        guard phase == .running else { return }
+        while let id = pacedRequests.first {
+            guard let request = requests[id.transaction], request.id == id, request.deadline == nil else {
+                pacedRequests.removeFirst()
+                continue
+            }
+            guard pacer.take(now: now) else { return }
+            pacedRequests.removeFirst()
+            sendUnpaced(id.transaction, now: now)
+        }
+    }
+
+    private func sendUnpaced(_ transaction: UInt16, now: MonotonicTime) {
+        guard let request = requests[transaction] else { return }
         guard phase == .running, request.options.isForced || !congestionIsFull(now: now) else {
             requests[transaction]!.deadline = nil
             waitingRequests.append(request.id)
@@ -331,6 +357,7 @@ extension RPCNode {
         resolution = nil
         cancelRequests(failure, now: now) { _ in true }
         waitingRequests.removeAll()
+        pacedRequests.removeAll()
         delayedReplies.removeAll()
         timers = []
         settle(now: now)

@@ -31,6 +31,9 @@ package final class RPCNode {
     var deferredFailures: Deque<DeferredFailure> = []
     var timers: Heap<RPCTimer> = []
     var congestion: CongestionWindow
+    var pacer = RequestPacer(rate: RPCConstants.pacedRate, burst: RPCConstants.pacedBurst)
+    var pacedRequests: Deque<RequestID> = []
+    var gate = SourceGate()
     var tokens: TokenIssuer
     var nextTransaction: UInt16
     var nextSequence: UInt64 = 1
@@ -42,6 +45,8 @@ package final class RPCNode {
     var refreshTicks: Int
     var stableTicks: Int
     var lastTick: MonotonicTime
+    /// The moment of the last request, for what its answer counts.
+    var lastHandled = MonotonicTime.zero
     var nextTick: MonotonicTime
     var swapCount = 0
     var checkCount = 0
@@ -148,6 +153,7 @@ package final class RPCNode {
         lastTick = now
         nextTick = now + RPCConstants.tick
         sendWaitingRequests(now: now)
+        sendPacedRequests(now: now)
         startBootstrap(now: now)
         settle(now: now)
     }
@@ -180,6 +186,29 @@ package final class RPCNode {
         abortEverything(.destroyed, query: .destroyed, now: now)
     }
 
+    /// The host lost an address and may be in another network now: forgets what it knew about its public address and its
+    /// firewall, and begins as a guest again unless it is persistent by configuration.
+    package func networkMoved(now: MonotonicTime) {
+        guard phase == .running, configuration.mode != .persistent else { return }
+        networkUpdate = nil
+        sampler = NATSampler()
+        sampledBootstrapNodes = []
+        lastCheckedAddress = nil
+        isFirewalled = configuration.isFirewalled
+        table.forgetSamples()
+        stableTicks = configuration.mode == .adaptive ? RPCConstants.stableTicks : 0
+        if !isEphemeral {
+            isEphemeral = true
+            outputs.append(.event(.ephemeral))
+        }
+        outputs.append(.event(.publicAddressChanged(nil)))
+        guard isBootstrapped else { return }
+        // As at the start: the first answer brings the quick test of the firewall, and all of them new samples.
+        isBootstrapped = false
+        startBootstrap(now: now)
+        settle(now: now)
+    }
+
     /// Tells that the host's network interfaces changed.
     package func networkInterfacesChanged() {
         guard phase == .running else { return }
@@ -207,8 +236,12 @@ package final class RPCNode {
         guard let type = try? reader.readByte() else { return }
         switch type {
         case RPCRequest.typeByte:
+            guard gate.admits(source, now: now) else {
+                statistics.refusedRequestCount += 1
+                return
+            }
             guard let request = try? RPCRequest(body: &reader) else { return }
-            handleRequest(request, from: source, on: socket, now: now)
+            handleRequest(request, byteCount: datagram.remaining, from: source, on: socket, now: now)
         case RPCResponse.typeByte:
             guard let response = try? RPCResponse(body: &reader) else { return }
             handleResponse(response, from: source, on: socket, now: now)
@@ -223,6 +256,7 @@ package final class RPCNode {
         guard phase == .running else { return }
         tokens.wake(now: now)
         rotateCongestion(now: now)
+        sendPacedRequests(now: now)
         fireTimers(now: now)
         if now >= nextTick {
             nextTick = now + RPCConstants.tick
@@ -238,6 +272,7 @@ package final class RPCNode {
         removeStaleTimers()
         if let timer = timers.min { deadline = min(deadline, timer.deadline) }
         if !waitingRequests.isEmpty { deadline = min(deadline, congestion.nextRotation) }
+        if !pacedRequests.isEmpty { deadline = min(deadline, pacer.nextTime) }
         return deadline
     }
 

@@ -72,12 +72,15 @@ package struct IncomingRequest: Equatable, Sendable {
     package let token: Bytes32?
     /// The command's argument; nil where there is none or it is empty.
     package let value: [UInt8]?
+    /// The size of the datagram.
+    package let byteCount: Int
 
     /// Describes a request, for tests of the upper layer.
     package init(
         socket: SocketID, from: RPCContact, to: SocketAddress, transaction: UInt16, command: UInt64,
-        target: Bytes32? = nil, token: Bytes32? = nil, value: [UInt8]? = nil
+        target: Bytes32? = nil, token: Bytes32? = nil, value: [UInt8]? = nil, byteCount: Int = 0
     ) {
+        self.byteCount = byteCount
         self.socket = socket
         self.from = from
         self.to = to

@@ -22,6 +22,8 @@ package struct RPCQueryOptions: Sendable {
     package var retries = RPCConstants.queryRetryCount
     /// Whether requests go out once, even while the congestion window is full.
     package var isForced = false
+    /// Whether its requests are paced; see ``RPCRequestOptions/isPaced``.
+    package var isPaced = false
     /// What happens at the end.
     package var commit = RPCQueryCommit.none
     /// A group to cancel its requests with; nil for one of its own, which ends with the query.

@@ -10,6 +10,8 @@ package struct RPCStatistics: Equatable, Sendable {
     package var retryCount = 0
     /// Requests of peers that were well formed and had no bad token.
     package var incomingRequestCount = 0
+    /// Requests that were not read, or not answered, because their host had asked for too much.
+    package var refusedRequestCount = 0
     /// Requests of peers whose token was refused.
     package var refusedTokenCount = 0
     /// Responses that belonged to no request, or came from elsewhere than it went.

@@ -125,6 +125,11 @@ package struct RoutingTable: Sendable {
         body(&slots[Int(slot)].node)
     }
 
+    /// Forgets which nodes' views of our address were taken.
+    package mutating func forgetSamples() {
+        for index in slots.indices { slots[index].node.sampledTick = 0 }
+    }
+
     /// Makes the node with `id` the one heard last.
     package mutating func moveToLatest(_ id: Bytes32) {
         guard let slot = slot(of: id), slot != latestSlot else { return }

@@ -10,6 +10,10 @@ package enum SwarmLimits {
     package static let topicsPerPeer = 64
     /// Server-side connections at a time, unless the configuration says less.
     package static let serverConnections = 4096
+    /// Server-side connections from one host at a time, unless the configuration says otherwise.
+    package static let serverConnectionsPerHost = 256
+    /// Queries for topics at a time. Further ones wait for their turn.
+    package static let refreshes = 16
 }
 
 /// Times and counts that the swarm's policy fixes; spec 30 sections G.1, G.2 and G.5.
@@ -20,6 +24,13 @@ package enum SwarmConstants {
     package static let refreshInterval = Duration.seconds(600)
     /// The most that is added to ``refreshInterval``.
     package static let refreshJitter = Duration.seconds(120)
+    /// The pause before the second look for peers that announced themselves at the same moment, and the most that is
+    /// added to it. Not the living network's: there, such peers meet at the next refresh.
+    package static let secondLookPause = Duration.milliseconds(1500)
+    /// The same before the third look, which is only taken if nobody was found.
+    package static let thirdLookPause = Duration.seconds(8)
+    /// Second looks after one announcement.
+    package static let secondLookLimit = 2
     /// A refresh later than this is spread anew: the machine slept.
     package static let refreshGrace = Duration.seconds(30)
     /// Attempts after which a peer is no longer tried by itself.

@@ -82,12 +82,15 @@ extension SwarmPolicy {
 
     /// A peer's connection arrived and is ready for use.
     ///
-    /// - Parameter isExistingEstablished: Whether the connection that ``connection(with:)`` names has read and written
-    ///   data; spec 30 section G.4.
+    /// - Parameters:
+    ///   - isExistingEstablished: Whether the connection that ``connection(with:)`` names has read and written data;
+    ///     spec 30 section G.4.
+    ///   - address: Where it comes from; nil where that is not known, as through a relay.
     /// - Returns: The connection's name in the outputs that follow.
     package mutating func arrived(
-        from key: PublicKey, isExistingEstablished: Bool, now: MonotonicTime
+        from key: PublicKey, isExistingEstablished: Bool, address: SocketAddress? = nil, now: MonotonicTime
     ) -> SwarmConnectionID {
+        let host = address?.unmapped.with(port: 0)
         let id = SwarmConnectionID(sequence: makeSequence())
         if isClosed || isSuspended {
             outputs.append(.close(id, isClosed ? .closed : .suspended))
@@ -96,21 +99,21 @@ extension SwarmPolicy {
         } else if let existing = byKey[key] {
             // For an arrival, "initiated by us" is false: it stays iff this node is not the one expected to dial.
             if isExistingEstablished || publicKey <= key {
-                replace(existing, by: id, key: key)
+                replace(existing, by: id, key: key, host: host)
             } else {
                 if connections[existing]!.isOpen { outputs.append(.sendKeepAlive(existing)) }
                 outputs.append(.close(id, .duplicate))
                 statistics.duplicateCount += 1
             }
         } else {
-            accept(id, from: key, now: now)
+            accept(id, from: key, host: host, now: now)
         }
         return id
     }
 
     /// A connection or attempt is gone, for whatever reason. Not to be called for arrivals that were refused.
     package mutating func closed(_ id: SwarmConnectionID, failure: SwarmFailure? = nil, now: MonotonicTime) {
-        if let key = replacements.removeValue(forKey: id) {
+        if let (key, _) = replacements.removeValue(forKey: id) {
             if let existing = byKey[key], connections[existing]!.replacement == id {
                 connections[existing]!.replacement = nil
             }
@@ -127,15 +130,18 @@ extension SwarmPolicy {
             noteClientClosed(connection, failure: failure, now: now)
         } else {
             serverCount -= 1
+            if let host = connection.host, let count = hostCounts[host] {
+                hostCounts[host] = count > 1 ? count - 1 : nil
+            }
             peers[connection.key]?.connectedAt = nil
         }
         forgetIfUnused(connection.key)
         if let replacement = connection.replacement {
-            replacements[replacement] = nil
+            let host = replacements.removeValue(forKey: replacement)?.host
             if isClosed || isSuspended {
                 outputs.append(.close(replacement, isClosed ? .closed : .suspended))
             } else if admits(connection.key) {
-                accept(replacement, from: connection.key, now: now)
+                accept(replacement, from: connection.key, host: host, now: now)
             } else {
                 outputs.append(.close(replacement, .banned))
             }
@@ -150,12 +156,18 @@ extension SwarmPolicy {
         outputs.append(.close(id, reason))
     }
 
-    private mutating func accept(_ id: SwarmConnectionID, from key: PublicKey, now: MonotonicTime) {
-        guard serverCount < configuration.serverLimit, upsert(key, relayAddresses: []) else {
+    private mutating func accept(
+        _ id: SwarmConnectionID, from key: PublicKey, host: SocketAddress?, now: MonotonicTime
+    ) {
+        let fromHost = host.map { hostCounts[$0, default: 0] } ?? 0
+        guard serverCount < configuration.serverLimit, fromHost < configuration.serverLimitPerHost,
+            upsert(key, relayAddresses: [])
+        else {
             outputs.append(.close(id, .limitReached))
             return
         }
-        connections[id] = Connection(key: key, isInitiator: false, isOpen: true)
+        connections[id] = Connection(key: key, isInitiator: false, host: host, isOpen: true)
+        if let host { hostCounts[host, default: 0] += 1 }
         byKey[key] = id
         serverCount += 1
         statistics.serverConnectionCount += 1
@@ -163,7 +175,9 @@ extension SwarmPolicy {
         outputs.append(.deliver(id))
     }
 
-    private mutating func replace(_ existing: SwarmConnectionID, by id: SwarmConnectionID, key: PublicKey) {
+    private mutating func replace(
+        _ existing: SwarmConnectionID, by id: SwarmConnectionID, key: PublicKey, host: SocketAddress?
+    ) {
         statistics.duplicateCount += 1
         if let earlier = connections[existing]!.replacement {
             // Two arrivals wait: the same rule decides between them, and neither has carried data.
@@ -175,7 +189,7 @@ extension SwarmPolicy {
             outputs.append(.close(earlier, .duplicate))
         }
         connections[existing]!.replacement = id
-        replacements[id] = key
+        replacements[id] = (key, host)
         requestClose(existing, .duplicate)
     }
 

@@ -21,6 +21,9 @@ extension SwarmPolicy {
     /// Attempts under way.
     package var connectingConnectionCount: Int { connectingCount }
 
+    /// Topics whose query runs or is about to.
+    package var refreshingTopicCount: Int { topics.values.count { $0.isRefreshing } }
+
     /// The topics that are joined, in order.
     package var topicStates: [SwarmTopicState] {
         topics.values.map {

@@ -1,4 +1,6 @@
 package import DWebBase
+import DequeModule
+import HeapModule
 import OrderedCollections
 
 extension SwarmPolicy {
@@ -50,7 +52,9 @@ extension SwarmPolicy {
             outputs.append(.cancelRefresh(active))
         }
         finishTopicFlushes(topic, succeeded: false)
+        defer { startWaitingTopics() }
         topics[topic] = nil
+        if topics.isEmpty { topicTimers = [] }
         for session in discovery.sessions.keys { sessionTopics[session] = nil }
         if discovery.needsUnannounce, !leavingTopics.contains(topic) {
             leavingTopics.append(topic)
@@ -68,7 +72,7 @@ extension SwarmPolicy {
     package mutating func refresh(_ topic: Bytes32, now: MonotonicTime) {
         guard !isSuspended, !isClosed, let discovery = topics[topic] else { return }
         let wanted = discovery.wantedRoles
-        if discovery.isRefreshing, wanted == discovery.activeRoles { return }
+        if discovery.isRefreshing, wanted == discovery.activeRoles, !discovery.isSecondLook { return }
         if let active = discovery.activeRefresh {
             refreshTopics[active] = nil
             topics[topic]!.activeRefresh = nil
@@ -76,7 +80,10 @@ extension SwarmPolicy {
         }
         topics[topic]!.activeRoles = wanted
         topics[topic]!.nextRefresh = nil
+        topics[topic]!.nextSecondLook = nil
+        topics[topic]!.isSecondLook = false
         startOrHold(topic)
+        startWaitingTopics()
     }
 
     /// The answer to ``SwarmOutput/listen``.
@@ -89,7 +96,7 @@ extension SwarmPolicy {
                 startOrHold(topic)
             } else if topics[topic]!.activeRoles.contains(.announce) {
                 topics[topic]!.isRefreshHeld = false
-                topics[topic]!.scheduleNext(isLate: false, random: &random, now: now)
+                scheduleNext(topic, isLate: false, now: now)
                 finishTopicFlushes(topic, succeeded: false)
             }
         }
@@ -114,6 +121,7 @@ extension SwarmPolicy {
             guard remaining > 0 else { return }
             topics[topic]!.remaining = remaining - 1
         }
+        if key != publicKey { topics[topic]!.hasFoundPeers = true }
         discovered(key, relayAddresses: relayAddresses, topic: topic, now: now)
     }
 
@@ -121,15 +129,48 @@ extension SwarmPolicy {
     package mutating func finished(_ refresh: SwarmRefreshID, succeeded: Bool, now: MonotonicTime) {
         guard let topic = refreshTopics.removeValue(forKey: refresh) else { return }
         topics[topic]!.activeRefresh = nil
-        if succeeded, topics[topic]!.activeKind == .lookupAndUnannounce { topics[topic]!.needsUnannounce = false }
-        topics[topic]!.scheduleNext(isLate: false, random: &random, now: now)
+        if topics[topic]!.isSecondLook {
+            topics[topic]!.isSecondLook = false
+            topics[topic]!.secondLookCount += 1
+            planSecondLook(topic, now: now)
+        } else {
+            noteRefreshed(topic, succeeded: succeeded, now: now)
+        }
         finishTopicFlushes(topic, succeeded: succeeded)
+        startWaitingTopics()
+    }
+
+    private mutating func noteRefreshed(_ topic: Bytes32, succeeded: Bool, now: MonotonicTime) {
+        let kind = topics[topic]!.activeKind
+        if succeeded, kind == .lookupAndUnannounce { topics[topic]!.needsUnannounce = false }
+        scheduleNext(topic, isLate: false, now: now)
+        guard succeeded, case .announce = kind, topics[topic]!.isNewlyAnnounced else { return }
+        topics[topic]!.isNewlyAnnounced = false
+        topics[topic]!.secondLookCount = 0
+        if topics[topic]!.activeRoles.contains(.lookup) { planSecondLook(topic, now: now) }
+    }
+
+    private mutating func planSecondLook(_ topic: Bytes32, now: MonotonicTime) {
+        topics[topic]!.planSecondLook(random: &random, now: now)
+        if let due = topics[topic]!.nextSecondLook { topicTimers.insert(TopicTimer(deadline: due, topic: topic)) }
+    }
+
+    private mutating func scheduleNext(_ topic: Bytes32, isLate: Bool, now: MonotonicTime) {
+        topics[topic]!.scheduleNext(isLate: isLate, random: &random, now: now)
+        if let due = topics[topic]!.nextRefresh { topicTimers.insert(TopicTimer(deadline: due, topic: topic)) }
     }
 
     mutating func wakeTopic(_ topic: Bytes32, now: MonotonicTime) {
+        if let due = topics[topic]?.nextSecondLook, due <= now {
+            topics[topic]!.nextSecondLook = nil
+            if !topics[topic]!.isRefreshing {
+                topics[topic]!.isSecondLook = true
+                startOrHold(topic)
+            }
+        }
         guard let due = topics[topic]?.nextRefresh, due <= now else { return }
         if now - due > SwarmConstants.refreshGrace {
-            topics[topic]!.scheduleNext(isLate: true, random: &random, now: now)
+            scheduleNext(topic, isLate: true, now: now)
         } else {
             refresh(topic, now: now)
         }
@@ -141,7 +182,7 @@ extension SwarmPolicy {
             topics[topic]!.isRefreshHeld = true
             return
         }
-        if discovery.activeRoles.contains(.announce), !isListening {
+        if discovery.activeRoles.contains(.announce), !discovery.isSecondLook, !isListening {
             topics[topic]!.isRefreshHeld = true
             if !hasAskedToListen {
                 hasAskedToListen = true
@@ -149,13 +190,28 @@ extension SwarmPolicy {
             }
             return
         }
+        guard refreshTopics.count < SwarmLimits.refreshes else {
+            topics[topic]!.isRefreshHeld = true
+            waitingTopics.append(topic)
+            return
+        }
         let id = SwarmRefreshID(sequence: makeSequence())
-        let kind = topics[topic]!.takeKind()
+        let kind = discovery.isSecondLook ? .lookup : topics[topic]!.takeKind()
         topics[topic]!.isRefreshHeld = false
         topics[topic]!.activeRefresh = id
         topics[topic]!.activeKind = kind
         topics[topic]!.remaining = discovery.limit
         refreshTopics[id] = topic
         outputs.append(.startRefresh(id, topic: topic, kind))
+    }
+
+    /// Starts what waits for its turn, as far as there is room.
+    mutating func startWaitingTopics() {
+        guard !isSuspended, !isClosed else { return }
+        // One round: what is held again for another reason waits for that, and is not to be tried for ever.
+        for _ in 0..<waitingTopics.count where refreshTopics.count < SwarmLimits.refreshes {
+            guard let topic = waitingTopics.popFirst() else { return }
+            if topics[topic]?.isRefreshHeld == true { startOrHold(topic) }
+        }
     }
 }

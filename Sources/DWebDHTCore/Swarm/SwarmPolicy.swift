@@ -1,6 +1,7 @@
 package import DWebBase
 package import DWebCrypto
 import DequeModule
+import HeapModule
 import OrderedCollections
 
 /// Decides which peers a swarm connects to, keeps, refuses and retries, and when it queries for its topics;
@@ -15,12 +16,24 @@ package struct SwarmPolicy: Sendable {
     struct Connection: Sendable {
         let key: PublicKey
         let isInitiator: Bool
+        /// Where an arrival came from, with port 0; nil where that is not known, as through a relay.
+        var host: SocketAddress?
         /// Whether the attempt came from the queue, so that waits count it.
         var isFromQueue = false
         var isOpen = false
         var isClosing = false
         /// An arrival that takes this one's place once it is gone.
         var replacement: SwarmConnectionID?
+    }
+
+    /// A moment at which something is due for a topic; stale if the topic says otherwise by then.
+    struct TopicTimer: Comparable, Sendable {
+        let deadline: MonotonicTime
+        let topic: Bytes32
+
+        static func < (left: TopicTimer, right: TopicTimer) -> Bool {
+            (left.deadline, left.topic) < (right.deadline, right.topic)
+        }
     }
 
     /// This node's key.
@@ -35,15 +48,20 @@ package struct SwarmPolicy: Sendable {
     var connections: [SwarmConnectionID: Connection] = [:]
     var byKey: [PublicKey: SwarmConnectionID] = [:]
     /// Arrivals that wait until the connection they replace is gone.
-    var replacements: [SwarmConnectionID: PublicKey] = [:]
+    var replacements: [SwarmConnectionID: (key: PublicKey, host: SocketAddress?)] = [:]
     var connectingCount = 0
     var clientCount = 0
     var serverCount = 0
+    /// Incoming connections by host.
+    var hostCounts: [SocketAddress: Int] = [:]
     var bannedCount = 0
     var topics = OrderedDictionary<Bytes32, TopicDiscovery>()
     /// Topics that were left and whose announcements are still being removed.
     var leavingTopics = OrderedSet<Bytes32>()
     var refreshTopics: [SwarmRefreshID: Bytes32] = [:]
+    /// Topics whose query waits until fewer run.
+    var waitingTopics = Deque<Bytes32>()
+    var topicTimers = Heap<TopicTimer>()
     var sessionTopics: [SwarmSessionID: Bytes32] = [:]
     var flushes: [PendingFlush] = []
     var nextSequence: UInt64 = 0
@@ -78,7 +96,7 @@ package struct SwarmPolicy: Sendable {
             guard let time else { return }
             deadline = min(deadline ?? time, time)
         }
-        for topic in topics.values { consider(topic.nextRefresh) }
+        consider(topicTimers.min?.deadline)
         if connectingCount < configuration.parallelLimit {
             for key in explicitPeers where byKey[key] == nil { consider(explicitRetryTime(key)) }
         }
@@ -88,7 +106,10 @@ package struct SwarmPolicy: Sendable {
     /// Does what is due: queries, retries.
     package mutating func wake(now: MonotonicTime) {
         guard !isSuspended, !isClosed else { return }
-        for topic in topics.keys { wakeTopic(topic, now: now) }
+        while let timer = topicTimers.min, timer.deadline <= now {
+            topicTimers.removeMin()
+            wakeTopic(timer.topic, now: now)
+        }
         for key in timers.wake(now: now) { retry(key) }
         attemptConnections(now: now)
     }
@@ -131,6 +152,7 @@ package struct SwarmPolicy: Sendable {
         for flush in ended { outputs.append(.flushFinished(flush.id, false)) }
         stopQueries()
         topics.removeAll()
+        topicTimers = []
         sessionTopics.removeAll()
         closeAll(.closed)
         forgetQueue(now: now)
@@ -145,6 +167,8 @@ package struct SwarmPolicy: Sendable {
     }
 
     private mutating func stopQueries() {
+        waitingTopics.removeAll()
+        topicTimers = []
         for index in topics.values.indices {
             if let active = topics.values[index].activeRefresh {
                 outputs.append(.cancelRefresh(active))
@@ -153,6 +177,9 @@ package struct SwarmPolicy: Sendable {
             }
             topics.values[index].isRefreshHeld = false
             topics.values[index].nextRefresh = nil
+            topics.values[index].nextSecondLook = nil
+            topics.values[index].isSecondLook = false
+            topics.values[index].isNewlyAnnounced = true
             if topics.values[index].needsUnannounce, !topics.values[index].isUnannouncing {
                 topics.values[index].needsUnannounce = false
                 topics.values[index].isUnannouncing = true

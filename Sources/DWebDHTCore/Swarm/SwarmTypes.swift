@@ -77,6 +77,8 @@ package struct SwarmPolicyConfiguration: Sendable {
     package var clientLimit: Int?
     /// Incoming connections at a time.
     package var serverLimit = SwarmLimits.serverConnections
+    /// Incoming connections from one host at a time.
+    package var serverLimitPerHost = SwarmLimits.serverConnectionsPerHost
     /// Whether a blind relay is configured, so that failed punches are retried through it.
     package var hasRelay = false
     /// The most that is added to each retry delay, per swarm; spec 30 section G.2.

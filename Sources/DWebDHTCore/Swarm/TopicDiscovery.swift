@@ -23,6 +23,15 @@ struct TopicDiscovery: Sendable {
     /// Whether a query is due as soon as what it waits for (listening, an old announcement's removal) is done.
     var isRefreshHeld = false
     var nextRefresh: MonotonicTime?
+    /// When to look once more for peers that announced themselves at the same moment; nil if that is not planned.
+    var nextSecondLook: MonotonicTime?
+    /// Whether the running query is such a second look.
+    var isSecondLook = false
+    var secondLookCount = 0
+    /// Whether the next announcement may coincide with those of others: it is the first, or the first after a rest.
+    var isNewlyAnnounced = true
+    /// Whether a query found another peer since then.
+    var hasFoundPeers = false
     /// Waits for the current query.
     var flushes: [SwarmFlushID] = []
 
@@ -44,6 +53,17 @@ struct TopicDiscovery: Sendable {
             return .announce(clears: isFirstAnnounce)
         }
         return needsUnannounce ? .lookupAndUnannounce : .lookup
+    }
+
+    /// Plans to look once more soon, after an announcement that others may have made at the same moment: each then looked
+    /// before the other was to be found, and would meet it only with the next query.
+    mutating func planSecondLook(random: inout SecureRandom, now: MonotonicTime) {
+        let isFirst = secondLookCount == 0
+        // Somebody who was found tells nothing about others of the same moment, so the first look is in any case due.
+        guard isFirst || !hasFoundPeers, secondLookCount < SwarmConstants.secondLookLimit else { return }
+        let pause = isFirst ? SwarmConstants.secondLookPause : SwarmConstants.thirdLookPause
+        let jitter = Int64.random(in: 0...pause.wholeNanoseconds, using: &random)
+        nextSecondLook = now + pause + .nanoseconds(jitter)
     }
 
     /// Sets the time of the next query: the interval and a random part, or only the random part when `isLate`.

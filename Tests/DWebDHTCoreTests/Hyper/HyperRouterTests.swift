@@ -81,7 +81,7 @@ private final class Bench {
     private let client = SocketAddress(ipv4: 91, 0, 0, 1, port: 2222)
     private let relay = SocketAddress(ipv4: 92, 0, 0, 1, port: 3333)
     private let keyPair = KeyPair(seed: Bytes32(repeating: 2))
-    private let noise: [UInt8] = [1, 2, 3]
+    private let noise = [UInt8](repeating: 7, count: 100)
 
     private func handshake(
         _ mode: RelayMode, noise: [UInt8]? = nil, peer: SocketAddress? = nil, relay: SocketAddress? = nil
@@ -396,6 +396,8 @@ private final class Bench {
                 keyPair.publicKey)
             let noise = try initiator.makeMessage1(payload: NoisePayload().encoded)
             let value = handshake(.fromRelay, noise: noise, peer: address)
+            // Through many relays: one that is not the server's own has a limit of its own.
+            let relay = SocketAddress(ipv4: 92, 0, 1, UInt8(initiators / 40), port: 3333)
             return handshakes(bench.send(.peerHandshake, target: target, value: value, from: relay).other).count
         }
         var count = 0

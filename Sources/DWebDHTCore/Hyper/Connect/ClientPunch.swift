@@ -79,6 +79,9 @@ struct ClientPunch: Sendable {
         return deadline
     }
 
+    /// How this side punched so far.
+    var strategy: PunchStrategy { puncher.strategy }
+
     mutating func takeOutcome() -> Outcome? {
         defer { outcome = nil }
         return outcome

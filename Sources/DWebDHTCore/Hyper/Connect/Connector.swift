@@ -236,13 +236,13 @@ struct Connector: Sendable {
         waiting = []
         inFlight = []
         context.actions.append(.cancelAll)
-        if let early { return establish(on: early.socket, early.address, &context) }
-        if !isRelayed { return establish(on: socket, answer.relayAddress, &context) }
+        if let early { return establish(on: early.socket, early.address, .open, &context) }
+        if !isRelayed { return establish(on: socket, answer.relayAddress, .open, &context) }
         let relays = answer.payload.holepunch?.relays ?? []
         if answer.payload.firewall == .open || relays.isEmpty {
             let isUsable = { (address: SocketAddress) in !AddressClass(address).isBogon && address.port != 0 }
             let address = answer.payload.addresses4.first(where: isUsable) ?? answer.serverAddress
-            return establish(on: context.mainSocket, address, &context)
+            return establish(on: context.mainSocket, address, .open, &context)
         }
         if firewall == .open {
             passiveDeadline = context.now + HyperTimes.passiveConnect
@@ -283,9 +283,12 @@ struct Connector: Sendable {
                     HyperPath(
                         connection: id, isInitiator: true, socket: socket, address: address,
                         streamID: options.streamID, remoteStreamID: remoteStreamID, keys: answer.keys,
-                        isRelayed: true))))
+                        kind: .relayed))))
         settle(&context)
     }
+
+    /// The connection to the relay stands: what comes from there is not the peer's own traffic.
+    mutating func relayReached(on socket: SocketID, _ address: SocketAddress) { relay?.reached(on: socket, address) }
 
     mutating func relayFailed(_ context: inout HyperContext) {
         guard !isDone else { return }
@@ -299,7 +302,7 @@ struct Connector: Sendable {
         isLocalPingRunning = false
         if let reply {
             // The ping may leave from either socket; the stream uses the one whose port is known to the peer.
-            establish(on: .server, reply.from.address, &context)
+            establish(on: .server, reply.from.address, .localNetwork, &context)
         } else {
             settle(&context)
         }
@@ -311,8 +314,17 @@ struct Connector: Sendable {
         if answer == nil {
             early = (socket, address)
         } else {
-            establish(on: socket, address, &context)
+            establish(on: socket, address, arrivalKind(socket, address, context), &context)
         }
+    }
+
+    /// How a packet found its way that came before this side had a path.
+    private func arrivalKind(
+        _ socket: SocketID, _ address: SocketAddress, _ context: HyperContext
+    ) -> HyperPathKind {
+        if socket >= .firstExtra, let punch { return .holePunched(punch.strategy) }
+        let isLocal = AddressClass(address) == .privateUse && answer?.clientAddress.hasSameHost(as: address) != true
+        return isLocal && firewall != .open ? .localNetwork : .open
     }
 
     /// The answer to a hole-punch message, or none.
@@ -348,7 +360,8 @@ struct Connector: Sendable {
     mutating func settle(_ context: inout HyperContext) {
         guard !isDone, answer != nil else { return }
         switch punch?.takeOutcome() {
-        case .connected(let socket, let address): return establish(on: socket, address, &context)
+        case .connected(let socket, let address):
+            return establish(on: socket, address, .holePunched(punch!.strategy), &context)
         case .failed(let error):
             failure = failure ?? error
             punch?.destroy(keeping: nil, &context)
@@ -363,7 +376,9 @@ struct Connector: Sendable {
         }
     }
 
-    private mutating func establish(on socket: SocketID, _ address: SocketAddress, _ context: inout HyperContext) {
+    private mutating func establish(
+        on socket: SocketID, _ address: SocketAddress, _ kind: HyperPathKind, _ context: inout HyperContext
+    ) {
         guard let answer, !isDone else { return }
         isDone = true
         punch?.destroy(keeping: socket, &context)
@@ -371,7 +386,7 @@ struct Connector: Sendable {
         context.actions.append(.cancelAll)
         let path = HyperPath(
             connection: id, isInitiator: true, socket: socket, address: address, streamID: options.streamID,
-            remoteStreamID: answer.stream.id, keys: answer.keys)
+            remoteStreamID: answer.stream.id, keys: answer.keys, kind: kind)
         if relay?.phase == .paired {
             context.actions.append(.relay(.upgrade(path)))
         } else {

@@ -56,6 +56,8 @@ struct Puncher: Sendable {
     private var plan = Plan.none
     private var reopenCount = 0
     private var isRandomized = false
+    /// How this side punched, or ``PunchStrategy/passive`` if it has not begun.
+    private(set) var strategy = PunchStrategy.passive
 
     init(isInitiator: Bool, remoteFirewall: Firewall, _ context: inout HyperContext) {
         self.isInitiator = isInitiator
@@ -150,16 +152,19 @@ struct Puncher: Sendable {
         switch (Puncher.coerced(nat.firewall), remote) {
         case (.consistent, .consistent):
             plan = .consistent(round: 0)
+            strategy = .consistent
             // The server just answered with a ping of its own.
             nextDeadline = isInitiator ? context.now : context.now + HyperTimes.consistentPunchInterval
         case (.consistent, .random):
             guard let verified else { return false }
             plan = .randomProbes(host: verified, left: HyperLimits.randomPunchPacketCount)
+            strategy = .randomProbes
             nextDeadline = context.now
             beginRandomized(&context)
         case (.random, .consistent):
             guard let verified else { return false }
             plan = .birthdayOpening(remote: verified)
+            strategy = .birthday
             nextDeadline = context.now
             beginRandomized(&context)
         case (.random, _), (_, .unknown), (.unknown, _), (.open, _), (_, .open):

@@ -64,7 +64,14 @@ struct BlindRelayAttempt: Sendable {
 
     /// Whether packets from `address` on `socket` come through the relay.
     func isRelay(_ socket: SocketID, _ address: SocketAddress) -> Bool {
-        phase == .paired && socket == self.socket && address == self.address
+        phase != .failed && socket == self.socket && address == self.address
+    }
+
+    /// The connection to the relay stands; the peer's packets may overtake the relay's answer.
+    mutating func reached(on socket: SocketID, _ address: SocketAddress) {
+        guard phase == .pending else { return }
+        self.socket = socket
+        self.address = address
     }
 
     /// The relay joined both sides.

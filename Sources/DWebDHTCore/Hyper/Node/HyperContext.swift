@@ -11,6 +11,7 @@ struct HyperCall: Sendable {
     /// The socket to send from; nil for the node's own choice.
     var socket: SocketID?
     var retryCount = RPCConstants.retryCount
+    var isPaced = false
 
     static func external(
         _ command: HyperCommand, to address: SocketAddress, target: Bytes32?, token: Bytes32? = nil,
@@ -108,6 +109,8 @@ struct HyperContext: Sendable {
     var random: SecureRandom
     /// Whether the node must assume that it cannot be reached.
     var isFirewalled = true
+    /// Whether the node's network uses another port for every destination.
+    var hasRandomPorts = false
     /// Whether the driver can connect to blind relays.
     var usesBlindRelays = false
     /// Whether the network works.
@@ -162,8 +165,34 @@ package struct HyperPath: Sendable, Equatable {
     package var remoteStreamID: UInt32
     /// The keys of the encrypted stream.
     package var keys: HandshakeKeys
+    /// How the path came about.
+    package var kind: HyperPathKind
     /// Whether the address is a blind relay's; a ``HyperRelayOutput/upgrade(_:)`` may follow.
-    package var isRelayed = false
+    package var isRelayed: Bool { kind == .relayed }
+}
+
+/// How a path between two peers came about; spec 20 sections 11 to 13.
+package enum HyperPathKind: Hashable, Sendable {
+    /// One of the two can be reached by anybody.
+    case open
+    /// Both are in one network.
+    case localNetwork
+    /// Through both firewalls, with this strategy on this side.
+    case holePunched(PunchStrategy)
+    /// Through a blind relay.
+    case relayed
+}
+
+/// What one side did to punch; spec 20 section 12.4.
+package enum PunchStrategy: Hashable, Sendable {
+    /// Pings to known addresses.
+    case consistent
+    /// Pings to random ports of a known host.
+    case randomProbes
+    /// Many sockets that ping one address.
+    case birthday
+    /// It had not begun to punch when the peer's packet came.
+    case passive
 }
 
 /// A client that asks to be connected: answer with ``HyperDHTNode/accept(_:streamID:now:)`` or

@@ -119,6 +119,20 @@ extension HyperDHTNode {
         settle(now: now)
     }
 
+    /// The relay that ``HyperRelayOutput/pair(_:)`` asked for is connected; it has not joined both sides yet.
+    ///
+    /// Its packets for the stream may come before its answer does, and are then not taken for the peer's own.
+    package func relayReached(
+        _ connection: ConnectionID, on socket: SocketID, address: SocketAddress, now: MonotonicTime
+    ) {
+        if let server = incoming[connection] {
+            withServer(server, now: now) { server, _ in server.relayReached(connection, on: socket, address) }
+        } else {
+            withConnector(connection, now: now) { connector, _ in connector.relayReached(on: socket, address) }
+        }
+        settle(now: now)
+    }
+
     /// The relay that ``HyperRelayOutput/pair(_:)`` asked for cannot be had.
     package func relayFailed(_ connection: ConnectionID, now: MonotonicTime) {
         if let server = incoming[connection] {

@@ -5,8 +5,13 @@ extension HyperDHTNode {
     // MARK: Finding
 
     /// Asks which peers announced themselves under `topic`.
-    package func lookup(_ topic: Bytes32, now: MonotonicTime) -> OperationID {
-        begin(HyperOperation(kind: .lookup, target: topic), .lookup, now: now)
+    ///
+    /// - Parameter isPaced: Whether its requests wait for their turn among all paced ones, so that any number of
+    ///   operations makes no burst.
+    package func lookup(_ topic: Bytes32, isPaced: Bool = false, now: MonotonicTime) -> OperationID {
+        var operation = HyperOperation(kind: .lookup, target: topic)
+        operation.isPaced = isPaced
+        return begin(operation, .lookup, now: now)
     }
 
     /// Announces `keyPair` under `topic`, after looking up who else is there.
@@ -15,22 +20,32 @@ extension HyperDHTNode {
     ///   - relayAddresses: Nodes that lead to the peer, at most three; see ``relayAddresses(of:)``.
     ///   - isClearing: Whether earlier announcements of the same key are withdrawn first, wherever they are met.
     ///   - bump: Asks for attention: a time in milliseconds since 1970, 0 for none.
+    ///   - isPaced: See ``lookup(_:isPaced:now:)``.
     package func announce(
         _ topic: Bytes32, as keyPair: KeyPair, relayAddresses: [SocketAddress], isClearing: Bool = false,
-        bump: UInt64 = 0, now: MonotonicTime
+        bump: UInt64 = 0, isPaced: Bool = false, now: MonotonicTime
     ) -> OperationID {
         let relays = Array(relayAddresses.prefix(HyperLimits.relayAddressCount))
         var operation = HyperOperation(
             kind: .announce(keyPair, relayAddresses: relays, bump: bump), target: topic)
         operation.withdrawing = isClearing ? keyPair : nil
+        operation.isPaced = isPaced
         return begin(operation, .lookup, commits: true, now: now)
     }
 
     /// Looks up `topic` and withdraws every announcement of `keyPair` met on the way.
-    package func unannounce(_ topic: Bytes32, as keyPair: KeyPair, now: MonotonicTime) -> OperationID {
+    package func unannounce(
+        _ topic: Bytes32, as keyPair: KeyPair, isPaced: Bool = false, now: MonotonicTime
+    ) -> OperationID {
         var operation = HyperOperation(kind: .lookup, target: topic)
         operation.withdrawing = keyPair
+        operation.isPaced = isPaced
         return begin(operation, .lookup, now: now)
+    }
+
+    /// Asks which nodes are closest to `target`.
+    package func findNodes(near target: Bytes32, now: MonotonicTime) -> OperationID {
+        begin(HyperOperation(kind: .findNodes, target: target), .findNode, now: now)
     }
 
     /// Asks for the record that the peer itself announced.
@@ -99,6 +114,14 @@ extension HyperDHTNode {
         _ operation: HyperOperation, _ command: HyperCommand, value: [UInt8]? = nil, commits: Bool = false,
         error: OperationError? = nil, now: MonotonicTime
     ) -> OperationID {
+        begin(
+            operation, .external(command.rawValue), value: value, commits: commits, error: error, now: now)
+    }
+
+    private func begin(
+        _ operation: HyperOperation, _ command: RPCCommand, value: [UInt8]? = nil, commits: Bool = false,
+        error: OperationError? = nil, now: MonotonicTime
+    ) -> OperationID {
         let id = OperationID(sequence: makeSequence())
         operations[id] = operation
         if let error = operations.count > HyperLimits.operationCount ? .tooManyOperations : error {
@@ -107,8 +130,9 @@ extension HyperDHTNode {
         }
         var options = RPCQueryOptions()
         options.commit = commits ? .delegated : .none
+        options.isPaced = operation.isPaced
         let query = rpc.query(
-            .external(command.rawValue), target: operation.target, value: value, options: options, now: now)
+            command, target: operation.target, value: value, options: options, now: now)
         operations[id]!.query = query
         queryOwners[query] = .operation(id)
         settle(now: now)
@@ -128,7 +152,8 @@ extension HyperDHTNode {
         switch operation.kind {
         case .lookup, .announce:
             guard let found = try? LookupReply(decoding: value) else { return }
-            if let call = operation.withdrawalCall(reply, found) {
+            if var call = operation.withdrawalCall(reply, found) {
+                call.isPaced = operation.isPaced
                 operations[id]!.withdrawalCount += 1
                 request(call, tag: .unannounce, owner: .operation(id), now: now)
             }
@@ -146,7 +171,7 @@ extension HyperDHTNode {
             guard !operation.hasValue, Blake2b.hash32(value) == operation.target else { return }
             operations[id]!.hasValue = true
             outputs.append(.operation(id, .immutable(value, from: from)))
-        case .mutablePut, .immutablePut:
+        case .findNodes, .mutablePut, .immutablePut:
             break
         }
     }
@@ -159,9 +184,10 @@ extension HyperDHTNode {
             operations[id]!.heldCommits.append((query, reply))
             return
         }
-        guard let call = operation.commitCall(reply) else {
+        guard var call = operation.commitCall(reply) else {
             return rpc.commitFinished(query, succeeded: false, now: now)
         }
+        call.isPaced = operation.isPaced
         request(call, tag: .commit(query), owner: .operation(id), now: now)
     }
 

@@ -59,7 +59,10 @@ extension HyperDHTNode {
             return
         }
         let source = request.from.address
-        let isEmpty = message.noise.isEmpty
+        // What is too short to be a handshake would only be sent on larger than it came.
+        let isEmpty =
+            message.noise.isEmpty
+            || message.mode == .fromClient && message.noise.count < HyperLimits.forwardedNoiseByteCount
         switch message.mode {
         case .fromClient:
             guard !isEmpty else { return }

@@ -95,6 +95,14 @@ package final class HyperDHTNode {
         localHosts = addresses.filter { $0.family == .ipv4 }
     }
 
+    /// The host lost an address: it may be in another network now. Connections in the making fail, and what is known
+    /// about reachability is found out anew. Tell the interfaces' change afterwards.
+    package func networkMoved(now: MonotonicTime) {
+        endParts(.destroyed, now: now)
+        rpc.networkMoved(now: now)
+        settle(now: now)
+    }
+
     /// The host's interfaces changed: servers announce again.
     package func networkInterfacesChanged(now: MonotonicTime) {
         rpc.networkInterfacesChanged()
@@ -259,6 +267,7 @@ package final class HyperDHTNode {
         context.now = now
         context.isFirewalled = rpc.isFirewalled
         context.isOnline = rpc.isOnline
+        context.hasRandomPorts = rpc.publicAddress?.port == 0
         context.publicAddress = rpc.remoteAddress
         context.localAddresses = localHosts.map { $0.with(port: rpc.serverPort) }
         context.recentNodes = rpc.knownNodes(limit: HyperLimits.peerAddressCount)
@@ -322,6 +331,7 @@ package final class HyperDHTNode {
         var options = RPCRequestOptions()
         options.retries = call.retryCount
         options.socket = call.socket
+        options.isPaced = call.isPaced
         let id = rpc.request(
             call.command, target: call.target, token: call.token, value: call.value,
             to: RPCContact(address: call.to), options: options, now: now)

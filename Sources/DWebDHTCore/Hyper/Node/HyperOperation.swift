@@ -4,6 +4,7 @@ import DWebCrypto
 /// A lookup, announcement, get or put in progress.
 struct HyperOperation {
     enum Kind {
+        case findNodes
         case lookup
         case announce(KeyPair, relayAddresses: [SocketAddress], bump: UInt64)
         case findPeer(PublicKey)
@@ -17,6 +18,8 @@ struct HyperOperation {
     let target: Bytes32
     /// Whose announcements are withdrawn on the way.
     var withdrawing: KeyPair?
+    /// Whether its requests are paced.
+    var isPaced = false
     var query: QueryID?
     var result = HyperOperationResult()
     var isQueryDone = false
@@ -43,7 +46,7 @@ struct HyperOperation {
                 .mutablePut, to: reply.from.address, target: target, token: token, value: value.encoded)
         case .immutablePut(let value):
             return .external(.immutablePut, to: reply.from.address, target: target, token: token, value: value)
-        case .lookup, .findPeer, .mutableGet, .immutableGet:
+        case .findNodes, .lookup, .findPeer, .mutableGet, .immutableGet:
             return nil
         }
     }

@@ -11,6 +11,8 @@ package struct ListenOptions: Sendable {
     package var isSocketReusable = false
     /// Blind relays to offer, of which one is picked per client.
     package var relayThrough: [PublicKey] = []
+    /// Whether they are offered only while this side's network uses another port for every destination.
+    package var offersRelayOnlyIfRandomized = false
 
     /// The usual options.
     package init() {}
@@ -28,6 +30,7 @@ struct HandshakeServer: Sendable {
     // The same Noise message arrives through several relays, and again when it is repeated.
     private var indices: [Bytes32: Int] = [:]
     private var connections: [ConnectionID: Int] = [:]
+    private var rate = HandshakeRate()
 
     init(
         id: ServerID, keyPair: KeyPair, options: ListenOptions,
@@ -69,8 +72,9 @@ struct HandshakeServer: Sendable {
             return false
         }
         let isDirect = route.message.mode == .fromClient
-        guard let clientAddress = isDirect ? route.request.from.address : route.message.peerAddress,
-            clientAddress.port != 0, hasRoom(for: clientAddress)
+        let source = route.request.from.address
+        guard let clientAddress = isDirect ? source : route.message.peerAddress, clientAddress.port != 0,
+            hasRoom(for: clientAddress, from: source), rate.admits(source, isRelay: announcer.isRelay(source), context)
         else { return false }
         var responder = makeResponder(keyPair, context.random.keyPair())
         guard let (bytes, remotePublicKey) = try? responder.readMessage1(noise),
@@ -111,10 +115,14 @@ struct HandshakeServer: Sendable {
         context.actions.append(.answerHandshake(route, noise: reply, socket: socket))
     }
 
-    private func hasRoom(for address: SocketAddress) -> Bool {
+    private func hasRoom(for client: SocketAddress, from source: SocketAddress) -> Bool {
         guard indices.count < HyperLimits.handshakeCount else { return false }
-        let fromHost = slots.count { $0?.clientAddress.hasSameHost(as: address) == true }
-        return fromHost < HyperLimits.handshakesPerHostCount
+        let fromClient = slots.count { $0?.clientAddress.hasSameHost(as: client) == true }
+        guard fromClient < HyperLimits.handshakesPerHostCount else { return false }
+        // Whoever is none of our relays can make up clients' addresses, but not its own.
+        if announcer.isRelay(source) { return true }
+        let fromSource = slots.count { $0?.request.from.address.hasSameHost(as: source) == true }
+        return fromSource < HyperLimits.handshakesPerHostCount
     }
 
     /// The driver welcomes the client and has a stream for it.
@@ -141,7 +149,8 @@ struct HandshakeServer: Sendable {
         answer.stream = NoisePayload.StreamInfo(
             id: isGood ? streamID : 0, isSocketReusable: options.isSocketReusable)
         answer.secretStreamVersion = 1
-        if isGood, context.usesBlindRelays, let relay = options.relayThrough.randomElement(using: &context.random) {
+        let offersRelay = context.usesBlindRelays && (!options.offersRelayOnlyIfRandomized || context.hasRandomPorts)
+        if isGood, offersRelay, let relay = options.relayThrough.randomElement(using: &context.random) {
             answer.relayThrough = NoisePayload.RelayThrough(publicKey: relay, token: context.random.bytes32())
         }
         if !announcer.relayAddresses.isEmpty { answer.relayAddresses = announcer.relayAddresses }
@@ -170,11 +179,14 @@ struct HandshakeServer: Sendable {
         let slot = slots[index]!
         if slot.remotePayload.firewall == .open || slot.isDirect {
             let socket = slot.isDirect ? slot.request.socket : context.mainSocket
-            slots[index]!.connect(on: socket, slot.clientAddress, &context)
+            slots[index]!.connect(on: socket, slot.clientAddress, .open, &context)
             return
         }
         slots[index]!.deadline = context.now + HyperTimes.handshakeTimeout
-        if context.usesBlindRelays, let through = ownRelay ?? slot.remotePayload.relayThrough {
+        // A client connects to an open server by itself.
+        if context.usesBlindRelays, context.publicAddress == nil,
+            let through = ownRelay ?? slot.remotePayload.relayThrough
+        {
             slots[index]!.relay = BlindRelayAttempt(
                 BlindRelayRequest(
                     connection: slot.connection, relay: through.publicKey, token: through.token,
@@ -234,7 +246,7 @@ struct HandshakeServer: Sendable {
         _ connection: ConnectionID, on socket: SocketID, from address: SocketAddress, _ context: inout HyperContext
     ) {
         guard let index = connections[connection], address.port != 0 else { return }
-        slots[index]!.connect(on: socket, address, &context)
+        slots[index]!.connect(on: socket, address, slots[index]!.arrivalKind(socket, address), &context)
     }
 
     /// The driver gave the client's stream up.
@@ -249,6 +261,11 @@ struct HandshakeServer: Sendable {
     ) {
         guard let index = connections[connection] else { return }
         slots[index]!.relayPaired(on: socket, address, remoteStreamID: remoteStreamID, &context)
+    }
+
+    mutating func relayReached(_ connection: ConnectionID, on socket: SocketID, _ address: SocketAddress) {
+        guard let index = connections[connection] else { return }
+        slots[index]!.relay?.reached(on: socket, address)
     }
 
     mutating func relayFailed(_ connection: ConnectionID, _ context: inout HyperContext) {

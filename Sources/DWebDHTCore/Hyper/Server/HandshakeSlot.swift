@@ -78,7 +78,9 @@ struct HandshakeSlot: Sendable {
     // MARK: Ends
 
     /// The client's stream runs on `socket` from now on.
-    mutating func connect(on socket: SocketID, _ address: SocketAddress, _ context: inout HyperContext) {
+    mutating func connect(
+        on socket: SocketID, _ address: SocketAddress, _ kind: HyperPathKind, _ context: inout HyperContext
+    ) {
         guard phase == .answered, let keys, let stream = remotePayload.stream,
             relay?.isRelay(socket, address) != true
         else { return }
@@ -88,7 +90,7 @@ struct HandshakeSlot: Sendable {
         clearLater(&context)
         let path = HyperPath(
             connection: connection, isInitiator: false, socket: socket, address: address, streamID: streamID,
-            remoteStreamID: stream.id, keys: keys)
+            remoteStreamID: stream.id, keys: keys, kind: kind)
         if relay?.phase == .paired {
             context.actions.append(.relay(.upgrade(path)))
             context.actions.append(.forget(connection))
@@ -96,6 +98,12 @@ struct HandshakeSlot: Sendable {
             relay?.abandon(&context)
             context.actions.append(.output(.connect(path)))
         }
+    }
+
+    /// How a packet found its way that came before this side had a path.
+    func arrivalKind(_ socket: SocketID, _ address: SocketAddress) -> HyperPathKind {
+        if socket >= .firstExtra, let puncher { return .holePunched(puncher.strategy) }
+        return AddressClass(address) == .privateUse && !address.hasSameHost(as: clientAddress) ? .localNetwork : .open
     }
 
     /// The blind relay joined both sides: the stream can run through it until there is a direct path.
@@ -109,7 +117,7 @@ struct HandshakeSlot: Sendable {
                 .connect(
                     HyperPath(
                         connection: connection, isInitiator: false, socket: socket, address: address,
-                        streamID: streamID, remoteStreamID: remoteStreamID, keys: keys, isRelayed: true))))
+                        streamID: streamID, remoteStreamID: remoteStreamID, keys: keys, kind: .relayed))))
         // The client is here; a direct path may still take its time, but not hold a socket for ever.
         deadline = puncher?.isPunching == true ? nil : context.now + HyperTimes.relayedPunchWait
         if puncher?.isDestroyed != false { fail(.holepunchAborted, &context) }

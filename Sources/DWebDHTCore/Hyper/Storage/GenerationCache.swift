@@ -8,18 +8,25 @@ package import DWebBase
 package struct GenerationCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private var fresh: [Key: Value] = [:]
     private var old: [Key: Value] = [:]
+    /// The sizes of entries that were given one, for moving them between generations.
+    private var freshByteCounts: [Key: Int] = [:]
+    private var oldByteCounts: [Key: Int] = [:]
     private var nextFlip: MonotonicTime?
+    private var freshByteCount = 0
     private let limit: Int
+    private let byteLimit: Int
     private let generationAge: Duration?
 
     /// An empty cache.
     ///
     /// - Parameters:
     ///   - limit: The most entries per generation.
+    ///   - byteLimit: The most bytes per generation, as counted by ``set(_:for:byteCount:now:)``.
     ///   - maximumAge: See the type; nil for entries that only leave when the cache is full.
-    package init(limit: Int, maximumAge: Duration?) {
+    package init(limit: Int, byteLimit: Int = .max, maximumAge: Duration?) {
         precondition(limit > 0, "a cache holds at least one entry per generation")
         self.limit = limit
+        self.byteLimit = byteLimit
         generationAge = maximumAge.map { .nanoseconds($0.wholeNanoseconds / 3 * 2) }
     }
 
@@ -31,27 +38,36 @@ package struct GenerationCache<Key: Hashable & Sendable, Value: Sendable>: Senda
         expire(now: now)
         if let value = fresh[key] { return value }
         guard let value = old[key] else { return nil }
-        if isPromoting { set(value, for: key, now: now) }
+        if isPromoting { set(value, for: key, byteCount: oldByteCounts[key] ?? 0, now: now) }
         return value
     }
 
-    /// Stores `value`, in the fresh generation.
-    package mutating func set(_ value: Value, for key: Key, now: MonotonicTime) {
+    /// Stores `value`, which counts as `byteCount` bytes, in the fresh generation.
+    package mutating func set(_ value: Value, for key: Key, byteCount: Int = 0, now: MonotonicTime) {
         expire(now: now)
-        if fresh[key] == nil, fresh.count >= limit { flip(now: now) }
+        // What replaces an entry is counted beside it until the generation ends: a bound, not a balance.
+        if fresh[key] == nil && fresh.count >= limit || freshByteCount + byteCount > byteLimit { flip(now: now) }
         fresh[key] = value
+        freshByteCount += byteCount
+        if byteCount > 0 { freshByteCounts[key] = byteCount }
         old[key] = nil
+        oldByteCounts[key] = nil
     }
 
     /// Forgets `key`.
     package mutating func remove(_ key: Key) {
         fresh[key] = nil
         old[key] = nil
+        freshByteCounts[key] = nil
+        oldByteCounts[key] = nil
     }
 
     private mutating func flip(now: MonotonicTime) {
         old = fresh
         fresh = [:]
+        oldByteCounts = freshByteCounts
+        freshByteCounts = [:]
+        freshByteCount = 0
         if let generationAge { nextFlip = now + generationAge }
     }
 
@@ -65,6 +81,9 @@ package struct GenerationCache<Key: Hashable & Sendable, Value: Sendable>: Senda
         // Nobody asked for a whole generation: both are too old.
         let isLate = now >= due + generationAge
         flip(now: now)
-        if isLate { old = [:] }
+        if isLate {
+            old = [:]
+            oldByteCounts = [:]
+        }
     }
 }

@@ -84,9 +84,9 @@ package struct RecordStore: Sendable {
     private var bumps = GenerationCache<Bytes32, UInt64>(
         limit: HyperLimits.forwardCount, maximumAge: HyperTimes.recordAge)
     private var mutables = GenerationCache<Bytes32, MutableRecord>(
-        limit: HyperLimits.valueCount, maximumAge: HyperTimes.valueAge)
+        limit: HyperLimits.valueCount, byteLimit: HyperLimits.valueStoreByteCount, maximumAge: HyperTimes.valueAge)
     private var immutables = GenerationCache<Bytes32, [UInt8]>(
-        limit: HyperLimits.valueCount, maximumAge: HyperTimes.valueAge)
+        limit: HyperLimits.valueCount, byteLimit: HyperLimits.valueStoreByteCount, maximumAge: HyperTimes.valueAge)
     /// The records of this node's own servers: nobody else can replace them.
     private var pinned: [Bytes32: [UInt8]] = [:]
     private var random: SecureRandom
@@ -195,7 +195,7 @@ package struct RecordStore: Sendable {
             }
             if put.record.sequence < stored.sequence { return .error(StoreErrorCode.sequenceTooLow) }
         }
-        mutables.set(put.record, for: target, now: now)
+        mutables.set(put.record, for: target, byteCount: put.record.value.count + 128, now: now)
         return .value(nil)
     }
 
@@ -210,7 +210,7 @@ package struct RecordStore: Sendable {
         guard let target = request.target, request.token != nil, let value = request.value,
             value.count <= HyperLimits.valueByteCount, Blake2b.hash32(value) == target
         else { return .silent }
-        immutables.set(value, for: target, now: now)
+        immutables.set(value, for: target, byteCount: value.count + 64, now: now)
         return .value(nil)
     }
 

@@ -1,0 +1,96 @@
+import ArgumentParser
+import DWeb
+import DWebLab
+import Foundation
+
+/// `dweb bench nat`: the table of `docs/nat.md` over many seeds.
+struct BenchNATCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "nat", abstract: "Connect peers behind every pair of translator kinds, in a simulator.",
+        discussion: """
+            Prints, per pair, how often the two came to the path that the table promises, and how long that took in \
+            virtual time. A line that fell short names its seeds. Nothing leaves this process.
+            """)
+
+    @Option(help: "The number of runs per pair.")
+    var seeds: Int = 20
+
+    @Option(help: "The first seed; the others follow it.")
+    var firstSeed: UInt64 = 1_000
+
+    @Option(help: "The share of packets lost on every link, 0 to 0.5.")
+    var loss: Double = 0.02
+
+    @Option(help: "The kind of network that the dialling side has; all kinds if left out.")
+    var client: String?
+
+    @Option(help: "The kind of network that the listening side has; all kinds if left out.")
+    var server: String?
+
+    @Flag(help: "Leave the relay out: pairs that need one then fail, the others must not.")
+    var withoutRelay = false
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Line: Encodable {
+        let client: String
+        let server: String
+        let way: String
+        let runs: Int
+        let reached: Int
+        let medianSeconds: Double
+        let slowestSeconds: Double
+        let connectMedianSeconds: Double
+        let failedSeeds: [UInt64]
+    }
+
+    func validate() throws {
+        guard (1...100_000).contains(seeds) else { throw ValidationError("--seeds takes 1 to 100000.") }
+        guard (0...0.5).contains(loss) else { throw ValidationError("--loss takes 0 to 0.5.") }
+        for text in [client, server].compactMap({ $0 }) where NATKind(rawValue: text) == nil {
+            let names = NATKind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("'\(text)' is no kind of network. There are: \(names).")
+        }
+    }
+
+    func run() async throws {
+        let console = output.console
+        let pairs = NATPair.all.filter { pair in
+            (client == nil || pair.client.rawValue == client) && (server == nil || pair.server.rawValue == server)
+        }
+        for pair in pairs where !withoutRelay || pair.way != .relay {
+            let line = try measure(pair)
+            let text = String(
+                format: "%-18@ %-18@ %-10@ %5d of %-5d median %6.2f s  slowest %6.2f s  connected %6.2f s",
+                line.client as NSString, line.server as NSString, line.way as NSString, line.reached, line.runs,
+                line.medianSeconds, line.slowestSeconds, line.connectMedianSeconds)
+            let suffix = line.failedSeeds.isEmpty ? "" : "  seeds \(line.failedSeeds.prefix(5))"
+            console.emit(line, text: text + suffix)
+        }
+    }
+
+    private func measure(_ pair: NATPair) throws -> Line {
+        var times: [Double] = []
+        var connects: [Double] = []
+        var failed: [UInt64] = []
+        for number in 0..<UInt64(seeds) {
+            var setup = NATLab.Setup(seed: firstSeed &+ number)
+            setup.loss = loss
+            setup.hasRelay = !withoutRelay
+            let result = try NATLab.run(pair, setup)
+            if let time = result.finalTime, time <= pair.timeLimit, result.isIntact {
+                times.append(time.seconds)
+                connects.append(result.connectTime?.seconds ?? 0)
+            } else {
+                failed.append(setup.seed)
+            }
+        }
+        times.sort()
+        connects.sort()
+        return Line(
+            client: pair.client.rawValue, server: pair.server.rawValue, way: pair.way.rawValue, runs: seeds,
+            reached: times.count, medianSeconds: times.isEmpty ? 0 : times[times.count / 2],
+            slowestSeconds: times.last ?? 0,
+            connectMedianSeconds: connects.isEmpty ? 0 : connects[connects.count / 2], failedSeeds: failed)
+    }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb bench testnet`: a private DHT of real sockets in this process.
+struct BenchTestnetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "testnet", abstract: "Measure a private DHT on loopback: start, queries, announcements, connects.")
+
+    @Option(help: "The number of nodes.")
+    var nodes: Int = 200
+
+    @Option(help: "Repetitions of each measurement.")
+    var rounds: Int = 200
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Figure: Encodable {
+        let name: String
+        let median: Double
+        let slow: Double
+        let unit: String
+    }
+
+    func validate() throws {
+        guard (3...1_000).contains(nodes) else { throw ValidationError("--nodes takes 3 to 1000.") }
+        guard (1...100_000).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100000.") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilInterrupted { try await command.measure() }
+    }
+
+    private func measure() async throws {
+        let console = output.console
+        let loop = PosixLoop()
+        let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
+        let outcome: Result<Void, any Error>
+        do {
+            let before = ProcessFigures.residentByteCount
+            let net = TestNet(places: try await TestNet.freePlaces(runtime: runtime, nodeCount: nodes))
+            let start = ContinuousClock.now
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await net.run() }
+                guard await net.ready() else { throw CommandFailure(.failure, "The network did not start.") }
+                let started = ContinuousClock.now - start
+                report("start of \(nodes) nodes", [started.seconds], "s", console)
+                let memory = Double(ProcessFigures.residentByteCount) / 1_048_576
+                report("memory of this process", [memory], "MiB", console)
+                report(
+                    "memory of the nodes", [memory - Double(before) / 1_048_576], "MiB", console)
+                try await BenchStore.onLoop(of: runtime) { try await measureUse(net, runtime, console) }
+                await net.close()
+                try await group.waitForAll()
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        try outcome.get()
+    }
+
+    private func measureUse(_ net: TestNet, _ runtime: DWebRuntime, _ console: Console) async throws {
+        let server = DHTNode(runtime: runtime, configuration: .loopback(bootstrap: net.bootstrap))
+        let client = DHTNode(runtime: runtime, configuration: .loopback(bootstrap: net.bootstrap))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for node in [server, client] { group.addTask { try await node.run() } }
+            for node in [server, client] { _ = await node.bootstrapped() }
+            try await report("find-node query", console) { index in
+                _ = try await client.findNodes(near: Topic(hashing: "\(index)").bytes32)
+            }
+            try await report("lookup", console) { index in
+                _ = try await client.lookup(Topic(hashing: "nobody \(index)"))
+            }
+            try await report("announce", console) { index in
+                _ = try await client.announce(Topic(hashing: "\(index)"), as: KeyPair(seed: Bytes32(repeating: 1)))
+            }
+            let listener = try await server.listen(as: KeyPair(seed: Bytes32(repeating: 2)))
+            try await report("connect by key", console) { _ in
+                let connection = try await client.connect(
+                    to: listener.publicKey, as: KeyPair(seed: Bytes32(repeating: 1)))
+                var iterator = listener.connections.makeAsyncIterator()
+                // As seen by both: the listening side has it too.
+                let incoming = await iterator.next()
+                connection.abort()
+                incoming?.abort()
+            }
+            for node in [server, client] { await node.close() }
+            try await group.waitForAll()
+        }
+    }
+
+    private func report(
+        _ name: String, _ console: Console, _ body: (Int) async throws -> Void
+    ) async throws {
+        for index in 0..<10 { try await body(1_000_000 + index) }
+        var times: [Double] = []
+        for index in 0..<rounds {
+            let start = ContinuousClock.now
+            try await body(index)
+            times.append((ContinuousClock.now - start).seconds * 1_000)
+        }
+        report(name, times, "ms", console)
+    }
+
+    private func report(_ name: String, _ values: [Double], _ unit: String, _ console: Console) {
+        let sorted = values.sorted()
+        let figure = Figure(
+            name: name, median: sorted[sorted.count / 2], slow: sorted[min(sorted.count - 1, sorted.count * 99 / 100)],
+            unit: unit)
+        let padded = name.padding(toLength: 32, withPad: " ", startingAt: 0)
+        let text =
+            sorted.count == 1
+            ? String(format: "%@ %9.3f %@", padded as NSString, figure.median, unit as NSString)
+            : String(
+                format: "%@ %9.3f %@   99th %9.3f %@", padded as NSString, figure.median, unit as NSString,
+                figure.slow, unit as NSString)
+        console.emit(figure, text: text)
+    }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb bench topics`: many topics announced by one process, on a private DHT in another.
+struct BenchTopicsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "topics", abstract: "Announce many topics from one process; count packets and memory.",
+        discussion: "The DHT runs in a process of its own. Ends when every topic was announced once, or at --limit.")
+
+    @Option(help: "The number of topics.")
+    var topics: Int = 10_000
+
+    @Option(help: "The number of DHT nodes.")
+    var nodes: Int = 200
+
+    @Option(help: "The longest time to measure, in seconds.")
+    var limit: Int = 4_000
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Bootstrap: Decodable { let bootstrap: String }
+
+    private struct Figures: Encodable {
+        let topics: Int
+        let announced: Int
+        let seconds: Double
+        let packetsSent: UInt64
+        let mostPacketsPerSecond: UInt64
+        let peakMemoryMiB: Double
+        let cpuSeconds: Double
+    }
+
+    func validate() throws {
+        guard (1...1_000_000).contains(topics) else { throw ValidationError("--topics takes 1 to 1000000.") }
+        guard (3...1_000).contains(nodes) else { throw ValidationError("--nodes takes 3 to 1000.") }
+        guard limit > 0 else { throw ValidationError("--limit takes seconds.") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilInterrupted { try await command.measure() }
+    }
+
+    private func measure() async throws {
+        let testnet = try ChildProgram(["testnet", "--nodes", "\(nodes)", "--port", "0", "--json"], isSilent: true)
+        defer { testnet.stop() }
+        guard let bootstrap = SocketAddress(text: try testnet.readValue(Bootstrap.self).bootstrap) else {
+            throw CommandFailure(.failure, "The private DHT did not start.")
+        }
+        let loop = PosixLoop()
+        let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
+        var configuration = SwarmConfiguration.loopback(bootstrap: [bootstrap])
+        configuration.withdrawalTimeLimit = .zero
+        let swarm = DSwarm(
+            identity: KeyPair(seed: Bytes32(repeating: 1)), runtime: runtime, configuration: configuration)
+        let outcome: Result<Void, any Error>
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await swarm.run() }
+                _ = await swarm.dht.bootstrapped()
+                try await observe(swarm)
+                await swarm.close()
+                try await group.waitForAll()
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        try outcome.get()
+    }
+
+    private func observe(_ swarm: DSwarm) async throws {
+        let console = output.console
+        let start = ContinuousClock.now
+        let cpu = ProcessFigures.processorSeconds
+        let sentBefore = await swarm.dht.traffic.sentDatagramCount
+        for number in 0..<topics { try await swarm.join(Topic(hashing: "topic \(number)"), as: .announce) }
+        // A count every tenth of a second; the busiest ten in a row are the busiest second.
+        var counts: [UInt64] = [sentBefore]
+        var announced = 0
+        while announced < topics, ContinuousClock.now - start < .seconds(limit) {
+            try await Task.sleep(for: .milliseconds(100))
+            counts.append(await swarm.dht.traffic.sentDatagramCount)
+            guard counts.count % 50 == 0 else { continue }
+            announced = topics - (await swarm.refreshingTopicCount)
+            console.showProgress("\(announced) of \(topics) topics, \(counts[counts.count - 1] - sentBefore) packets")
+        }
+        console.endProgress()
+        let most = counts.indices.dropFirst(10).map { counts[$0] - counts[$0 - 10] }.max() ?? 0
+        let figures = Figures(
+            topics: topics, announced: announced, seconds: (ContinuousClock.now - start).seconds,
+            packetsSent: counts[counts.count - 1] - sentBefore, mostPacketsPerSecond: most,
+            peakMemoryMiB: Double(ProcessFigures.peakMemoryByteCount) / 1_048_576,
+            cpuSeconds: ProcessFigures.processorSeconds - cpu)
+        console.emit(
+            figures,
+            text: """
+                \(figures.announced) of \(topics) topics in \(Int(figures.seconds)) s
+                packets sent           \(figures.packetsSent)
+                most in one second     \(figures.mostPacketsPerSecond)
+                peak memory            \(String(format: "%.1f", figures.peakMemoryMiB)) MiB
+                CPU                    \(String(format: "%.1f", figures.cpuSeconds)) s
+                """)
+    }
+}
