@@ -320,6 +320,23 @@ int dweb_datagram_receive(
     return used;
 }
 
+int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interface_address) {
+    struct ip_mreq membership;
+    memcpy(&membership.imr_multiaddr, group, 4);
+    memcpy(&membership.imr_interface, interface_address, 4);
+    // The one length of a value that every system takes for these two.
+    unsigned char time_to_live = 255, loops_back = 1;
+#ifdef IP_MULTICAST_ALL
+    // Without this, Linux delivers what arrives for the group on any interface that any socket joined.
+    set_option(socket, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+#endif
+    if (setsockopt(socket, IPPROTO_IP, IP_MULTICAST_IF, &membership.imr_interface, sizeof membership.imr_interface) != 0 ||
+        setsockopt(socket, IPPROTO_IP, IP_MULTICAST_TTL, &time_to_live, sizeof time_to_live) != 0 ||
+        setsockopt(socket, IPPROTO_IP, IP_MULTICAST_LOOP, &loops_back, sizeof loops_back) != 0)
+        return -1;
+    return setsockopt(socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &membership, sizeof membership);
+}
+
 int dweb_lock_file(int descriptor) {
 #if defined(__linux__) && defined(F_OFD_SETLK)
     struct flock lock;

@@ -13,7 +13,10 @@ struct DWebCommand: AsyncParsableCommand {
             64 wrong usage, 130 interrupted.
             """,
         version: DWebVersion.text,
-        subcommands: [LogCommand.self, TestnetCommand.self, DemoCommand.self, BenchCommand.self])
+        subcommands: [
+            LogCommand.self, DoctorCommand.self, DHTCommand.self, RelayCommand.self, TestnetCommand.self,
+            DemoCommand.self, BenchCommand.self,
+        ])
 
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {

@@ -1,5 +1,6 @@
 public import DWebBase
 public import DWebCrypto
+public import DWebPorts
 import DWebSwarm
 
 extension SwarmNetworker {
@@ -7,6 +8,13 @@ extension SwarmNetworker {
     public struct Configuration: Sendable {
         /// The one identity of all connections. Nil derives it from the store, so that it survives a restart.
         public var keyPair: KeyPair?
+        /// Where DHT nodes are kept from one run to the next, so that a restart needs no bootstrap node; nil keeps none.
+        public var knownNodesFile: (any SmallFile)?
+        /// Blind relays for peers that cannot be reached directly; see ``DHTConfiguration/relays``.
+        public var relays: [PublicKey] = []
+        /// Whether peers in the local network are found without the DHT; see
+        /// ``SwarmConfiguration/isLocalDiscoveryEnabled``.
+        public var isLocalDiscoveryEnabled = true
         /// DHT nodes to start from. Nil takes the public network's.
         public var bootstrap: [SocketAddress]?
         /// The most peers to stay connected with.

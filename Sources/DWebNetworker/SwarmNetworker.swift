@@ -79,7 +79,7 @@ public actor SwarmNetworker {
     /// ``join(_:announce:lookup:flush:)``
     /// or ``listen()``.
     public init(store: Basestore, configuration: Configuration = .init()) {
-        let keyPair = configuration.keyPair ?? store.createKeyPair(SwarmNetworker.identityName, namespace: .zero)
+        let keyPair = configuration.keyPair ?? SwarmNetworker.identity(of: store)
         var settings = DSwarm.Configuration()
         if let bootstrap = configuration.bootstrap { settings.dht.bootstrap = bootstrap.map(\.description) }
         if let host = configuration.host { settings.dht.host = host }
@@ -87,6 +87,9 @@ public actor SwarmNetworker {
         settings.dht.isAnyPortAllowed = configuration.isAnyPortAllowed
         if let isEphemeral = configuration.isEphemeral { settings.dht.mode = isEphemeral ? .ephemeral : .persistent }
         settings.dht.knownNodes = configuration.knownNodes
+        settings.dht.knownNodesFile = configuration.knownNodesFile
+        settings.dht.relays = configuration.relays
+        settings.isLocalDiscoveryEnabled = configuration.isLocalDiscoveryEnabled
         settings.peerLimit = configuration.maxPeers
         settings.admits = configuration.admits
         self.init(store: store, swarm: DSwarm(identity: keyPair, runtime: store.runtime, configuration: settings))
@@ -137,6 +140,11 @@ public actor SwarmNetworker {
             guard let result else { throw SwarmNetworkerError.closed }
             return result
         }
+    }
+
+    /// The key pair by which peers know a store's networker, unless the configuration says otherwise.
+    public static func identity(of store: Basestore) -> KeyPair {
+        store.createKeyPair(SwarmNetworker.identityName, namespace: .zero)
     }
 
     // MARK: Life

@@ -30,6 +30,20 @@ public struct DatagramSocketOptions: Sendable {
     public init(address: SocketAddress) { self.address = address }
 }
 
+/// How to take part in a multicast group on one interface.
+public struct MulticastOptions: Sendable {
+    /// The group and its port.
+    public var group: SocketAddress
+    /// The interface, by one of its addresses. Datagrams leave through it and are received from it alone.
+    public var interface: InterfaceAddress
+
+    /// Takes part in `group` on `interface`.
+    public init(group: SocketAddress, interface: InterfaceAddress) {
+        self.group = group
+        self.interface = interface
+    }
+}
+
 /// An address of a network interface of this host.
 public struct InterfaceAddress: Sendable, Hashable {
     /// The interface's name.
@@ -57,9 +71,29 @@ public protocol NetworkProvider: Sendable {
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) async throws(PortError) -> any DatagramSocket
 
+    /// Joins an IPv4 multicast group on one interface, beside other programs that do the same.
+    ///
+    /// What is sent to the group with the socket also reaches the group's members on this host. Datagrams leave with a
+    /// time to live of 255.
+    ///
+    /// - Parameter receive: Called on the runtime's loop with each batch that arrives for the group. It must not block.
+    /// - Throws: ``PortError`` with code `unsupported`, `addressInUse`, `permissionDenied` or `failed`.
+    func join(
+        _ options: MulticastOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
+    ) async throws(PortError) -> any DatagramSocket
+
     /// The addresses of this host's interfaces that are up.
     func interfaceAddresses() -> [InterfaceAddress]
 
     /// The IPv4 addresses of a host name.
     func resolve(host: String) async throws(PortError) -> [SocketAddress]
+}
+
+extension NetworkProvider {
+    /// A network without multicast: throws code `unsupported`.
+    public func join(
+        _ options: MulticastOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
+    ) async throws(PortError) -> any DatagramSocket {
+        throw PortError(.unsupported, "This network has no multicast")
+    }
 }

@@ -29,6 +29,8 @@ public struct PortError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let cancelled = Code("cancelled")
         /// There is no such file, host or directory.
         public static let notFound = Code("not found")
+        /// The port's provider cannot do this at all.
+        public static let unsupported = Code("unsupported")
         /// Any other failure; the detail tells.
         public static let failed = Code("failed")
     }

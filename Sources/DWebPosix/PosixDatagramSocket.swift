@@ -61,6 +61,18 @@ final class PosixDatagramSocket: DatagramSocket {
         }
     }
 
+    /// Becomes a member of a multicast group.
+    ///
+    /// - Throws: ``PortError`` with code `unsupported`, as where the interface has no multicast.
+    func join(_ options: MulticastOptions) throws(PortError) {
+        guard dweb_multicast_join(descriptor, options.group.hostBytes, options.interface.address.hostBytes) == 0 else {
+            let reason = String(cString: strerror(errno))
+            throw PortError(
+                .unsupported, "The group \(options.group.host) cannot be joined on \(options.interface.name): \(reason)"
+            )
+        }
+    }
+
     func close() {
         let wasClosed = state.withLock { state in
             defer {

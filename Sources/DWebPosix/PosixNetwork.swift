@@ -34,17 +34,7 @@ public struct PosixNetwork: NetworkProvider {
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) throws -> EventLoopFuture<PosixDatagramSocket> {
         let local = try NIOCore.SocketAddress(options.address)
-        let bootstrap = DatagramBootstrap(group: loop.eventLoop)
-            .channelOption(.socketOption(.so_reuseaddr), value: options.isAddressReusable ? 1 : 0)
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(
-                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: PosixNetwork.receiveByteCount)
-            )
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramReceiver(receive: receive))
-                }
-            }
+        let bootstrap = bootstrap(isShared: options.isAddressReusable, receive: receive)
         return bootstrap.bind(to: local).flatMap { channel in
             #if os(Linux)
                 let coalesced = channel.setOption(.datagramReceiveOffload, value: true)
@@ -60,7 +50,25 @@ public struct PosixNetwork: NetworkProvider {
         }
     }
 
-    private static func start(
+    /// A socket in the making, with or without others on the same port.
+    func bootstrap(
+        isShared: Bool, receive: @escaping @Sendable (DatagramBatch) -> Void
+    ) -> DatagramBootstrap {
+        DatagramBootstrap(group: loop.eventLoop)
+            .channelOption(.socketOption(.so_reuseaddr), value: isShared ? 1 : 0)
+            .channelOption(.socketOption(.init(rawValue: SO_REUSEPORT)), value: isShared ? 1 : 0)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: PosixNetwork.receiveByteCount)
+            )
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(DatagramReceiver(receive: receive))
+                }
+            }
+    }
+
+    static func start(
         _ channel: any Channel, _ options: DatagramSocketOptions
     ) throws -> PosixDatagramSocket {
         let pipeline = channel.pipeline.syncOperations

@@ -1,4 +1,5 @@
 public import DWebBase
+public import DWebPorts
 
 /// How a node takes part in the DHT.
 public struct DHTConfiguration: Sendable {
@@ -22,6 +23,11 @@ public struct DHTConfiguration: Sendable {
     public var bootstrap: [String] = DHTConfiguration.publicBootstrap
     /// Nodes known from an earlier run, most recently heard first; see ``DHTNode/knownNodes(limit:)``.
     public var knownNodes: [SocketAddress] = []
+    /// Where nodes are kept from one run to the next, so that a restart needs no entry point; nil keeps none.
+    ///
+    /// Read at the start, written after it, every five minutes and at the end. Nodes of a network with other entry
+    /// points are not used.
+    public var knownNodesFile: (any SmallFile)?
     /// The local host that sockets are bound to; anything but 0.0.0.0 is also the only address told to peers nearby.
     public var host = "0.0.0.0"
     /// The preferred port; four more above it are tried. 0 lets the system choose.

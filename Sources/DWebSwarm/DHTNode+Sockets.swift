@@ -246,6 +246,7 @@ extension DHTNode {
         if event == .bootstrapped {
             for waiter in bootstrapWaiters { waiter.resolve(true) }
             bootstrapWaiters = []
+            keepSavingKnownNodes()
         }
         eventHandler?(event)
     }

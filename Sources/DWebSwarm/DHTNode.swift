@@ -115,6 +115,9 @@ public actor DHTNode {
     var bootstrapWaiters: [Promise<Bool>] = []
     var endWaiters: [Promise<Void>] = []
     var eventHandler: ((RPCEvent) -> Void)?
+    /// What the file of known nodes holds.
+    var savedNodes: [SocketAddress] = []
+    var saveTimer: (any LoopTimer)?
     /// Called once the sockets are bound and the node runs.
     var startHandler: (() -> Void)?
 
@@ -165,6 +168,7 @@ public actor DHTNode {
             finishRun(error)
             throw error
         }
+        await loadKnownNodes()
         if phase == .starting {
             phase = .running
             begin()
@@ -174,6 +178,8 @@ public actor DHTNode {
         } onCancel: {
             loop.execute { self.assumeIsolated { $0.beginClosing() } }
         }
+        saveTimer?.cancel()
+        await saveKnownNodes()
         finishRun(nil)
     }
 
@@ -255,6 +261,10 @@ public actor DHTNode {
         result.clientAddress = slots[.client]?.socket.localAddress
         result.publicAddress = machine.rpc.publicAddress
         result.openAddress = machine.rpc.remoteAddress
+        result.natSamples = machine.rpc.natSamples
+        result.nat = NATType(samples: result.natSamples, isReachable: !machine.rpc.isFirewalled)
+        result.responseCount = machine.rpc.statistics.responseCount
+        result.timeoutCount = machine.rpc.statistics.timeoutCount
         result.isEphemeral = machine.rpc.isEphemeral
         result.isFirewalled = machine.rpc.isFirewalled
         result.isBootstrapped = machine.rpc.isBootstrapped

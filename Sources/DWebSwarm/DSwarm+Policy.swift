@@ -24,6 +24,7 @@ extension DSwarm {
         guard event == .networkChanged else { return }
         policy.networkChanged(now: loop.now)
         drain()
+        startLocalNetwork()
     }
 
     private func arm() {
@@ -70,6 +71,7 @@ extension DSwarm {
     }
 
     private func start(_ id: SwarmRefreshID, topic: Bytes32, _ kind: SwarmRefreshKind) {
+        refreshLocalTopic(topic)
         let (identity, server) = (identity, server)
         let operation = dht.assumeIsolated { node in
             node.refresh(topic, kind, as: identity, server: server) { [weak self] event in
@@ -93,7 +95,7 @@ extension DSwarm {
         case .finished(let result):
             refreshes[id] = nil
             policy.finished(id, succeeded: result.error == nil, now: loop.now)
-        case .peer, .mutable, .immutable: break
+        case .peer, .mutable, .immutable, .pong: break
         }
         drain()
     }
@@ -243,10 +245,14 @@ extension DSwarm {
         entries[id] = nil
         switch result {
         case .success(let link):
+            if let address = link.stream.remoteAddress, policy.isNearby(link.handshake.remotePublicKey, address) {
+                link.kind = .localNetwork
+            }
             adopt(link, as: id)
             policy.opened(id, now: loop.now)
         case .failure(let error):
-            let failure = SwarmFailure(error.description, isAvoidableByRelay: error.isAvoidableByRelay)
+            let failure = SwarmFailure(
+                error.description, isAvoidableByRelay: error.isAvoidableByRelay, error: error)
             policy.closed(id, failure: failure, now: loop.now)
         }
         drain()

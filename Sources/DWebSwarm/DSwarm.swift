@@ -23,6 +23,11 @@ public struct SwarmConfiguration: Sendable {
     /// Asked about each peer, by its key, before a connection with it begins in either direction. A peer that is not
     /// admitted is banned. Nil admits everyone.
     public var admits: (@Sendable (PublicKey) async -> Bool)?
+    /// Whether peers in the local network are found by multicast DNS, without any DHT node and without the internet.
+    ///
+    /// Others in that network then learn this node's key and that it has some topic in common with those who ask for
+    /// that topic. Nothing is sent on loopback, nor by a node that is bound to it.
+    public var isLocalDiscoveryEnabled = true
     /// How long ``DSwarm/close()`` waits for announcements to be withdrawn.
     public var withdrawalTimeLimit = Duration.seconds(5)
 
@@ -108,6 +113,9 @@ public actor DSwarm {
     var isListening = false
     var isAnnounced = false
     var listenWaiters: [Promise<DSwarmError?>] = []
+    var localNetwork: LocalNetwork?
+    /// Counts beginnings and ends of the local network, so that sockets that come too late are closed.
+    var localGeneration = 0
 
     /// A swarm that does nothing until ``run()``.
     public init(identity: KeyPair, runtime: DWebRuntime, configuration: Configuration = .init()) {
@@ -168,6 +176,7 @@ public actor DSwarm {
             await dht.close()
         case .running:
             phase = .closing
+            stopLocalNetwork(saysGoodbye: true)
             policy.close(now: loop.now)
             drain()
             await finishWithdrawals()
@@ -183,6 +192,7 @@ public actor DSwarm {
     /// Closes connections and sockets and rests until ``resume()``; topics stay joined.
     public func suspend() async {
         guard phase == .running, !policy.isSuspended else { return }
+        stopLocalNetwork(saysGoodbye: true)
         policy.suspend(now: loop.now)
         drain()
         await finishWithdrawals()
@@ -199,6 +209,7 @@ public actor DSwarm {
         try await dht.resume()
         policy.resume(now: loop.now)
         drain()
+        startLocalNetwork()
     }
 
     // MARK: Topics
@@ -218,6 +229,7 @@ public actor DSwarm {
         precondition(!roles.isEmpty, "a topic is joined to announce, to look up, or both")
         let session = policy.join(topic.bytes32, as: roles, limit: limit, now: loop.now)
         drain()
+        noteLocalTopics()
         return Discovery(topic: topic, session: session, swarm: self)
     }
 
@@ -225,6 +237,7 @@ public actor DSwarm {
     public func leave(_ topic: Topic) async {
         policy.leave(topic: topic.bytes32, now: loop.now)
         drain()
+        noteLocalTopics()
         await withdrawn(topic)
     }
 
@@ -232,6 +245,7 @@ public actor DSwarm {
     public func refresh(_ topic: Topic) {
         policy.refresh(topic.bytes32, now: loop.now)
         drain()
+        refreshLocalTopic(topic.bytes32)
     }
 
     /// Waits for the queries that run now, and until every peer they found was dialled once.
@@ -276,6 +290,9 @@ public actor DSwarm {
     /// Every known peer, by key, with the reason why if it is not connected.
     public var peers: [PeerDiagnostics] { policy.diagnostics() }
 
+    /// The peers that are banned, by key.
+    public var bannedPeers: [PublicKey] { policy.bannedPeers }
+
     /// Whether a peer is connected, and why not; nil if nothing is known about it.
     public func status(of key: PublicKey) -> PeerStatus? { policy.status(of: key) }
 
@@ -290,8 +307,13 @@ public actor DSwarm {
         get async {
             SwarmDiagnostics(
                 node: await dht.diagnostics, isListening: isAnnounced, topics: topicDiagnostics,
-                peers: policy.diagnostics(), connectionCount: policy.openConnectionCount,
-                connectingCount: policy.connectingConnectionCount, statistics: policy.statistics)
+                peers: policy.diagnostics().map { peer in
+                    SwarmPeerDiagnostics(peer: peer, connection: connection(with: peer.publicKey))
+                }, connectionCount: policy.openConnectionCount,
+                connectingCount: policy.connectingConnectionCount, statistics: policy.statistics,
+                localPeerCount: configuration.isLocalDiscoveryEnabled
+                    ? localNetwork?.discovery.peerCount ?? 0 : nil,
+                limits: SwarmLimitsInForce(configuration))
         }
     }
 
@@ -300,7 +322,12 @@ public actor DSwarm {
     private func observeNode() {
         dht.assumeIsolated { node in
             node.eventHandler = { [weak self] event in self?.assumeIsolated { $0.note(event) } }
-            node.startHandler = { [weak self] in self?.assumeIsolated { $0.drain() } }
+            node.startHandler = { [weak self] in
+                self?.assumeIsolated {
+                    $0.drain()
+                    $0.startLocalNetwork()
+                }
+            }
         }
     }
 
@@ -340,6 +367,7 @@ public actor DSwarm {
     /// The node is gone, and with it every connection.
     private func finishRun() {
         phase = .closed
+        stopLocalNetwork(saysGoodbye: false)
         policy.close(now: loop.now)
         while let output = policy.pollOutput() {
             if case .flushFinished(let id, let isFlushed) = output {
@@ -393,11 +421,13 @@ extension DSwarm {
     func update(_ session: SwarmSessionID, roles: SwarmRoles) {
         policy.update(session, roles: roles, now: loop.now)
         drain()
+        noteLocalTopics()
     }
 
     func leave(_ session: SwarmSessionID, of topic: Topic) async {
         policy.leave(session, now: loop.now)
         drain()
+        noteLocalTopics()
         await withdrawn(topic)
     }
 }

@@ -19,25 +19,31 @@ lab_clean() {
     rm -rf "$lab_folder"
 }
 
-# Skips, with one line that says why, where this machine cannot do it.
-lab_require() {
+# Skips, with one line that says why, where this machine has no network namespaces.
+lab_require_namespaces() {
     [ "$(uname)" = Linux ] || lab_skip "network namespaces are a thing of Linux"
     [ "$(id -u)" = 0 ] || lab_skip "making network namespaces takes root"
     command -v ip >/dev/null || lab_skip "the program ip (iproute2) is missing"
-    [ -c /dev/net/tun ] || lab_skip "this kernel has no /dev/net/tun"
-    command -v swiftc >/dev/null || lab_skip "the program swiftc is missing"
     ip netns add "$lab_name-probe" 2>/dev/null || lab_skip "this kernel or container forbids network namespaces"
     ip netns del "$lab_name-probe"
     trap lab_clean EXIT
     trap 'lab_clean; exit 130' INT TERM
+}
+
+# Skips where wires with faults cannot be made.
+lab_require() {
+    [ -c /dev/net/tun ] || lab_skip "this kernel has no /dev/net/tun"
+    command -v swiftc >/dev/null || lab_skip "the program swiftc is missing"
+    lab_require_namespaces
     local here
     here=$(dirname "${BASH_SOURCE[0]}")
     swiftc -O "$here/wire.swift" -o "$lab_folder/wire"
 }
 
-# lab_namespace LETTER: makes a namespace and prints its name.
+# lab_namespace LETTER: makes a namespace.
 lab_namespace() {
     ip netns add "$lab_name-$1"
+    lab_namespaces+=("$lab_name-$1")
     ip -n "$lab_name-$1" link set lo up
 }
 
@@ -72,6 +78,36 @@ lab_wire() {
         ip -n "$lab_name-$namespace" -6 addr add "fd$net::$side/64" dev "wire$net" nodad 2>/dev/null
         ip -n "$lab_name-$namespace" link set "wire$net" mtu 1500 txqueuelen 10000 up
     done
+}
+
+# lab_cable A B: joins two namespaces by a cable without faults, as cableB in A and cableA in B.
+lab_cable() {
+    ip link add "dwc$$" netns "$lab_name-$1" type veth peer name "dwd$$" netns "$lab_name-$2" 2>/dev/null ||
+        lab_skip "this kernel cannot join namespaces (veth)"
+    ip -n "$lab_name-$1" link set "dwc$$" name "cable$2"
+    ip -n "$lab_name-$2" link set "dwd$$" name "cable$1"
+    ip -n "$lab_name-$1" link set "cable$2" up
+    ip -n "$lab_name-$2" link set "cable$1" up
+}
+
+# lab_start FILE NAMESPACE COMMAND...: runs a program in the background, its standard output in FILE; $! is the program.
+lab_start() {
+    local file=$1 namespace=$lab_name-$2
+    shift 2
+    ip netns exec "$namespace" "$@" >"$lab_folder/$file" 2>"$lab_folder/$file.log" &
+    lab_children+=("$!")
+}
+
+# lab_stop PROCESS: ends a program that lab_start began.
+lab_stop() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
+
+# lab_line FILE SECONDS: the first line of a program's standard output; fails if there is none in time.
+lab_line() {
+    for _ in $(seq $(($2 * 10))); do
+        [ -s "$lab_folder/$1" ] && head -1 "$lab_folder/$1" && return
+        sleep 0.1
+    done
+    return 1
 }
 
 lab_wire_end() {

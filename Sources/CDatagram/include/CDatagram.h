@@ -59,6 +59,11 @@ int dweb_datagram_receive(
 // Whether this socket can split one send into many datagrams.
 int dweb_datagram_can_segment(int socket);
 
+// Makes a bound IPv4 socket a member of a multicast group on the interface with this address alone: what is sent to a
+// group leaves through it, with a time to live of 255, and reaches members on this host too. Addresses are 4 bytes in
+// network order. Returns 0, or -1 with errno.
+int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interface_address);
+
 // Takes an exclusive lock on the whole file for as long as the descriptor stays open: an open-file-description lock
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.
 int dweb_lock_file(int descriptor);

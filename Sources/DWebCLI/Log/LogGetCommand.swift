@@ -37,8 +37,7 @@ struct LogGetCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let command = self
-        try await untilInterrupted { try await command.fetch() }
+        try await fetch()
     }
 
     private func fetch() async throws {
@@ -51,8 +50,20 @@ struct LogGetCommand: AsyncParsableCommand {
             try await Node.with(storePath: directory, network: network) { node in
                 let database = try await node.store.database(key: key)
                 console.say("Looking for peers of \(key.text) ...")
-                try await node.networker.join(database.discoveryKey, announce: false, lookup: true, flush: false)
-                try await waitForLength(database, node)
+                try await withThrowingTaskGroup(of: Bool.self) { group in
+                    group.addTask {
+                        try await node.networker.join(
+                            database.discoveryKey, announce: false, lookup: true, flush: false)
+                        return false
+                    }
+                    // Beside the lookup: a peer in the local network is there long before a silent DHT gives up.
+                    group.addTask {
+                        try await waitForLength(database, node)
+                        return true
+                    }
+                    while try await group.next() == false {}
+                    group.cancelAll()
+                }
                 let length = database.length
                 try await writeBlocks(database, length: length, to: sink.value, node: node, console: console)
                 try sink.value.finish()

@@ -33,8 +33,7 @@ struct LogPublishCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let command = self
-        try await servingUntilInterrupted { try await command.publish() }
+        try await interruptionIsSuccess { try await publish() }
     }
 
     private func publish() async throws {

@@ -31,8 +31,7 @@ struct LogTailCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let command = self
-        try await servingUntilInterrupted { try await command.follow() }
+        try await interruptionIsSuccess { try await follow() }
     }
 
     private func follow() async throws {

@@ -27,8 +27,13 @@ func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async thr
 
 /// Runs a command whose normal end is Ctrl-C, such as a server: being interrupted is no failure.
 func servingUntilInterrupted(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    try await interruptionIsSuccess { try await untilInterrupted(body) }
+}
+
+/// Runs a server that handles Ctrl-C itself, so that it can say goodbye to the network: being interrupted is no failure.
+func interruptionIsSuccess(_ body: () async throws -> Void) async throws {
     do {
-        try await untilInterrupted(body)
+        try await body()
     } catch let failure as CommandFailure where failure.status == .interrupted {
         return
     } catch is CancellationError {

@@ -9,6 +9,8 @@ struct Node: Sendable {
 
     /// Opens a store, runs `body` with it and the network, and closes both whatever happens.
     ///
+    /// Ctrl-C ends `body` alone, so that the networker can withdraw what it announced.
+    ///
     /// - Parameter storePath: The store's directory; nil keeps logs in a temporary one.
     static func with<Result: Sendable>(
         storePath: String?, network: NetworkOptions, _ body: @escaping @Sendable (Node) async throws -> Result
@@ -19,10 +21,16 @@ struct Node: Sendable {
         // A port that was asked for is taken or refused, never exchanged for another.
         configuration.isAnyPortAllowed = network.port == nil
         configuration.host = try network.bindHost()
+        configuration.relays = try network.relays()
+        configuration.isLocalDiscoveryEnabled = !network.isLocalNetworkOff
+        // Beside the store, so that a restart needs no bootstrap node.
+        if let storePath { configuration.knownNodesFile = DiskFile(path: storePath + "/NODES") }
         let settings = configuration
         return try await withStore(path: storePath) { runtime, store in
             try await SwarmNetworker.withNetworker(store: store, configuration: settings) { networker in
-                try await body(Node(runtime: runtime, store: store, networker: networker))
+                try await untilInterrupted {
+                    try await body(Node(runtime: runtime, store: store, networker: networker))
+                }
             }
         }
     }

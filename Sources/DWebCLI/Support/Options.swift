@@ -40,6 +40,19 @@ struct NetworkOptions: ParsableArguments {
         help: "The local address to bind, for example 127.0.0.1. Default: all; loopback if every bootstrap node is.")
     var host: String?
 
+    @Option(
+        name: .customLong("relay"),
+        help: "A blind relay, by its key, for peers that cannot be reached directly. Repeatable. Default: none.")
+    var relayTexts: [String] = []
+
+    @Flag(
+        name: .customLong("no-local-network"),
+        help: "Do not look for peers in the local network, nor be found there; only the DHT is used.")
+    var isLocalNetworkOff = false
+
+    /// The keys of the relays.
+    func relays() throws -> [PublicKey] { try relayTexts.map { try PublicKey(text: $0) } }
+
     /// The bootstrap addresses, or nil for the public ones.
     func bootstrapAddresses() throws -> [SocketAddress]? {
         guard !bootstrapTexts.isEmpty else { return nil }

@@ -92,6 +92,16 @@ extension RPCNode {
 
     // MARK: State
 
+    /// Tests again whether strangers can reach the node, if it must assume that they cannot; spec 20 section 5.3.
+    package func testReachability(now: MonotonicTime) {
+        guard phase == .running else { return }
+        updateNetworkState(isFirewallOnly: true, continuation: .none, now: now)
+        settle(now: now)
+    }
+
+    /// Whether a test of the reachability runs.
+    package var isTestingReachability: Bool { networkUpdate != nil }
+
     func checkStability(now: MonotonicTime) {
         let isSameHost =
             switch (sampler.address, lastCheckedAddress) {

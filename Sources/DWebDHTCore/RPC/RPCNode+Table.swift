@@ -31,7 +31,7 @@ extension RPCNode {
             if isSampled { $0.sampledTick = tick }
         }
         table.moveToLatest(id)
-        if isSampled { addSample(to) }
+        if isSampled { addSample(to, from: contact.address) }
     }
 
     private func insert(_ contact: RPCContact, seenAs to: SocketAddress, now: MonotonicTime) {
@@ -41,7 +41,7 @@ extension RPCNode {
             return
         }
         table.update(id) { $0.sampledTick = tick }
-        addSample(to)
+        addSample(to, from: contact.address)
     }
 
     /// A full row: asks its stalest node, so that the new one can have its place if it is gone.
@@ -91,11 +91,14 @@ extension RPCNode {
             !sampledBootstrapNodes.contains(address)
         else { return }
         sampledBootstrapNodes.append(address)
-        addSample(to)
+        addSample(to, from: address)
     }
 
-    private func addSample(_ to: SocketAddress) {
+    private func addSample(_ to: SocketAddress, from node: SocketAddress) {
         let before = sampler.address
+        natSamples.removeAll { $0.node == node }
+        if natSamples.count == NATSampler.capacity { natSamples.removeFirst() }
+        natSamples.append(NATSample(node: node, observed: to))
         sampler.add(to)
         if sampler.address != before { outputs.append(.event(.publicAddressChanged(sampler.address))) }
     }

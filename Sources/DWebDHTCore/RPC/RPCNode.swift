@@ -55,6 +55,8 @@ package final class RPCNode {
 
     // Public address and state.
     var sampler = NATSampler()
+    /// The last samples with those who gave them, one per node, oldest first.
+    package internal(set) var natSamples: [NATSample] = []
     var sampledBootstrapNodes: [SocketAddress] = []
     var lastCheckedAddress: SocketAddress?
     var networkUpdate: NetworkUpdate?

@@ -84,6 +84,8 @@ public struct SwarmStatistics: Equatable, Sendable {
     public var duplicateCount = 0
     /// Peers that were banned.
     public var bannedCount = 0
+    /// Incoming connections that were closed because a limit was reached, in all or from one address.
+    public var limitRefusalCount = 0
 
     /// All zero.
     public init() {}
@@ -103,6 +105,8 @@ public struct PeerDiagnostics: Equatable, Sendable {
     public let isExplicit: Bool
     /// What the last failed attempt ran into.
     public let lastFailure: String?
+    /// The same for programs.
+    public let lastError: ConnectError?
     /// The topics under which it was found.
     public let topics: [Topic]
 }

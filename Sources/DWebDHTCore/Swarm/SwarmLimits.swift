@@ -6,6 +6,8 @@ package enum SwarmLimits {
     package static let bannedPeers = 4096
     /// Relay addresses kept per peer.
     package static let relayAddresses = 8
+    /// Addresses in the local network kept per peer.
+    package static let nearbyAddresses = 4
     /// Topics remembered per peer, in the order in which it was found.
     package static let topicsPerPeer = 64
     /// Server-side connections at a time, unless the configuration says less.

@@ -4,6 +4,8 @@ import DWebBase
 struct SwarmPeer: Sendable {
     let publicKey: PublicKey
     var relayAddresses: [SocketAddress] = []
+    /// Where it is in the local network, the latest first.
+    var nearbyAddresses: [SocketAddress] = []
     var priority = Priority.normal
     var attemptCount = 0
     /// Whether a connection was ever opened by this node since the counters were reset.
@@ -21,6 +23,7 @@ struct SwarmPeer: Sendable {
     var disconnectedAt: MonotonicTime?
     var topics: [Bytes32] = []
     var lastFailure: String?
+    var lastError: ConnectError?
 
     enum Priority: Int, CaseIterable, Comparable, Sendable {
         case veryLow = 0
@@ -42,10 +45,17 @@ struct SwarmPeer: Sendable {
         topics.append(topic)
     }
 
+    mutating func noteNearby(_ address: SocketAddress) {
+        nearbyAddresses.removeAll { $0 == address }
+        nearbyAddresses.insert(address, at: 0)
+        if nearbyAddresses.count > SwarmLimits.nearbyAddresses { nearbyAddresses.removeLast() }
+    }
+
     mutating func noteConnected(now: MonotonicTime) {
         isProven = true
         connectedAt = now
         lastFailure = nil
+        lastError = nil
     }
 
     mutating func noteDisconnected(now: MonotonicTime) {

@@ -61,6 +61,18 @@ extension SwarmPolicy {
         attemptConnections(now: now)
     }
 
+    /// A peer announces a topic in the local network; it is dialled there first.
+    package mutating func foundNearby(
+        _ key: PublicKey, at address: SocketAddress, topic: Bytes32, now: MonotonicTime
+    ) {
+        guard !isSuspended, !isClosed, let discovery = topics[topic], discovery.wantedRoles.contains(.lookup) else {
+            return
+        }
+        guard upsert(key, relayAddresses: []) else { return }
+        peers[key]!.noteNearby(address)
+        discovered(key, relayAddresses: [], topic: topic, now: now)
+    }
+
     // MARK: Connections
 
     /// An attempt succeeded. Answers ``SwarmOutput/connect(_:_:relayAddresses:forcesRelay:)``.
@@ -163,6 +175,7 @@ extension SwarmPolicy {
         guard serverCount < configuration.serverLimit, fromHost < configuration.serverLimitPerHost,
             upsert(key, relayAddresses: [])
         else {
+            statistics.limitRefusalCount += 1
             outputs.append(.close(id, .limitReached))
             return
         }
@@ -198,6 +211,7 @@ extension SwarmPolicy {
         guard peers[key] != nil else { return }
         if !connection.isOpen, let failure {
             peers[key]!.lastFailure = failure.detail
+            peers[key]!.lastError = failure.error
             if failure.isAvoidableByRelay, configuration.hasRelay {
                 peers[key]!.forcesRelay = true
                 peers[key]!.attemptCount = 0
@@ -273,7 +287,9 @@ extension SwarmPolicy {
         clientCount += 1
         statistics.attemptCount += 1
         let peer = peers[key]!
-        outputs.append(.connect(id, key, relayAddresses: peer.relayAddresses, forcesRelay: peer.forcesRelay))
+        outputs.append(
+            .connect(
+                id, key, relayAddresses: peer.nearbyAddresses + peer.relayAddresses, forcesRelay: peer.forcesRelay))
     }
 
     private mutating func enqueue(_ key: PublicKey) {

@@ -8,12 +8,20 @@ extension SwarmPolicy {
             PeerDiagnostics(
                 publicKey: peer.publicKey, status: status(of: peer), attemptCount: peer.attemptCount,
                 priority: peer.priority.rawValue, isExplicit: peer.isExplicit, lastFailure: peer.lastFailure,
-                topics: peer.topics.map { Topic($0) })
+                lastError: peer.lastError, topics: peer.topics.map { Topic($0) })
         }
     }
 
     /// Whether a peer is connected, and why not; nil if it is not known.
     package func status(of key: PublicKey) -> PeerStatus? { peers[key].map { status(of: $0) } }
+
+    /// Whether a peer was found at this address in the local network.
+    package func isNearby(_ key: PublicKey, _ address: SocketAddress) -> Bool {
+        peers[key]?.nearbyAddresses.contains(address) ?? false
+    }
+
+    /// Peers that are banned.
+    package var bannedPeers: [PublicKey] { peers.values.filter(\.isBanned).map(\.publicKey).sorted() }
 
     /// Open connections.
     package var openConnectionCount: Int { connections.values.count { $0.isOpen && !$0.isClosing } }

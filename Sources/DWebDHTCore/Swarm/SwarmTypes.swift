@@ -45,11 +45,14 @@ package struct SwarmFailure: Equatable, Sendable {
     package var detail: String
     /// Whether the failure is one that a relay would have avoided; spec 30 section G.3.
     package var isAvoidableByRelay: Bool
+    /// The same for programs; nil where it has no name.
+    package var error: ConnectError?
 
     /// Describes a failure.
-    package init(_ detail: String, isAvoidableByRelay: Bool = false) {
+    package init(_ detail: String, isAvoidableByRelay: Bool = false, error: ConnectError? = nil) {
         self.detail = detail
         self.isAvoidableByRelay = isAvoidableByRelay
+        self.error = error
     }
 }
 

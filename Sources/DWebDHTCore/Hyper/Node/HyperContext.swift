@@ -51,6 +51,8 @@ enum HyperTag: Hashable, Sendable {
     case commit(QueryID)
     /// An UNANNOUNCE during a query.
     case unannounce
+    /// A ping that an operation consists of.
+    case ping
 }
 
 /// What a part of the node wants done.
@@ -222,6 +224,8 @@ package enum HyperOperationEvent: Sendable, Equatable {
     case mutable(MutableRecord, from: SocketAddress)
     /// The verified immutable value; reported once.
     case immutable([UInt8], from: SocketAddress)
+    /// The node that was pinged answered.
+    case pong(RPCReply)
     /// The operation ended; nothing more comes for it.
     case finished(HyperOperationResult)
 }

@@ -91,6 +91,7 @@ extension HyperDHTNode {
 
     /// Ends an operation early; it finishes as ``OperationError/cancelled``.
     package func cancel(_ operation: OperationID, now: MonotonicTime) {
+        if case .ping = operations[operation]?.kind { return cancelPing(operation, now: now) }
         guard let query = operations[operation]?.query else { return }
         queryOwners[query] = nil
         finish(operation, error: .cancelled)
@@ -171,7 +172,7 @@ extension HyperDHTNode {
             guard !operation.hasValue, Blake2b.hash32(value) == operation.target else { return }
             operations[id]!.hasValue = true
             outputs.append(.operation(id, .immutable(value, from: from)))
-        case .findNodes, .mutablePut, .immutablePut:
+        case .findNodes, .mutablePut, .immutablePut, .ping:
             break
         }
     }
@@ -206,6 +207,8 @@ extension HyperDHTNode {
             operations[id]!.heldCommits = []
             for commit in held { operationCommit(id, query: commit.query, commit.reply, now: now) }
             if operations[id]!.isQueryDone { finish(id, error: operations[id]!.result.error) }
+        case .ping:
+            pingFinished(id, reply)
         case .attempt, .localPing, .holepunch, .farewell, .natSample, .relayPing, .announce, .leaving,
             .left:
             break

@@ -398,7 +398,7 @@ package final class HyperDHTNode {
                 case .localPing: connector.localPingEnded(reply, &context)
                 case .holepunch(let round): connector.holepunched(reply, round: round, &context)
                 case .natSample(let socket): connector.sampled(socket, reply: reply, &context)
-                case .farewell, .relayPing, .announce, .leaving, .left, .commit, .unannounce: break
+                case .farewell, .relayPing, .announce, .leaving, .left, .commit, .unannounce, .ping: break
                 }
             }
         case .server(let id):
@@ -409,7 +409,7 @@ package final class HyperDHTNode {
                 case .announce(let index): server.announcer.announced(index, reply: reply, &context)
                 case .leaving(let node): server.announcer.left(node, token: reply, &context)
                 case .left(let node): server.announcer.left(node, &context)
-                case .attempt, .localPing, .holepunch, .farewell, .commit, .unannounce: break
+                case .attempt, .localPing, .holepunch, .farewell, .commit, .unannounce, .ping: break
                 }
             }
         }

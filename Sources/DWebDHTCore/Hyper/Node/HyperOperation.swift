@@ -12,6 +12,7 @@ struct HyperOperation {
         case mutablePut(PublicKey, MutableRecord)
         case immutableGet
         case immutablePut([UInt8])
+        case ping
     }
 
     let kind: Kind
@@ -46,7 +47,7 @@ struct HyperOperation {
                 .mutablePut, to: reply.from.address, target: target, token: token, value: value.encoded)
         case .immutablePut(let value):
             return .external(.immutablePut, to: reply.from.address, target: target, token: token, value: value)
-        case .findNodes, .lookup, .findPeer, .mutableGet, .immutableGet:
+        case .findNodes, .lookup, .findPeer, .mutableGet, .immutableGet, .ping:
             return nil
         }
     }

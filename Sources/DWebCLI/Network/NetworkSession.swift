@@ -1,0 +1,76 @@
+import DWeb
+import Foundation
+
+/// A DHT node of its own, for commands that need the network and no store.
+enum NetworkSession {
+    /// Runs a node while `body` runs, and closes it whatever happens.
+    static func with<Result: Sendable>(
+        _ network: NetworkOptions, change: (inout DHTConfiguration) -> Void = { _ in },
+        _ body: @escaping @Sendable (DHTNode) async throws -> Result
+    ) async throws -> Result {
+        var configuration = try network.dhtConfiguration()
+        change(&configuration)
+        let settings = configuration
+        return try await withRuntime { runtime in
+            let node = DHTNode(runtime: runtime, configuration: settings)
+            return try await run(node, body)
+        }
+    }
+
+    /// Runs `node` while `body` runs, and closes it whatever happens.
+    ///
+    /// Ctrl-C ends `body` alone, so that the node can withdraw what it announced.
+    static func run<Result: Sendable>(
+        _ node: DHTNode, _ body: @escaping @Sendable (DHTNode) async throws -> Result
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask {
+                try await node.run()
+                return nil
+            }
+            group.addTask {
+                let outcome: Swift.Result<Result, any Error>
+                do {
+                    outcome = .success(try await untilInterrupted { try await body(node) })
+                } catch {
+                    outcome = .failure(error)
+                }
+                await node.close()
+                return try outcome.get()
+            }
+            var result: Result?
+            while let next = try await group.next() { result = next ?? result }
+            guard let result else { throw CommandFailure(.network, "The network was closed.") }
+            return result
+        }
+    }
+
+    /// A loop and its ports for as long as `body` runs.
+    static func withRuntime<Result: Sendable>(
+        _ body: (DWebRuntime) async throws -> Result
+    ) async throws -> Result {
+        let loop = PosixLoop()
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            outcome = .success(try await body(.posix(loop: loop, storage: MemoryStorage())))
+        } catch {
+            outcome = .failure(error)
+        }
+        await loop.shutdown()
+        return try outcome.get()
+    }
+}
+
+extension NetworkOptions {
+    /// The node's settings that these options ask for.
+    func dhtConfiguration() throws -> DHTConfiguration {
+        var configuration = DHTConfiguration()
+        if let bootstrap = try bootstrapAddresses() { configuration.bootstrap = bootstrap.map(\.description) }
+        configuration.host = try bindHost()
+        configuration.relays = try relays()
+        if let port { configuration.port = port }
+        // A port that was asked for is taken or refused, never exchanged for another.
+        configuration.isAnyPortAllowed = port == nil
+        return configuration
+    }
+}
