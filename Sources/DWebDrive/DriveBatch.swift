@@ -98,8 +98,11 @@ public actor DriveBatch {
     /// Makes all staged changes visible and ends the batch.
     ///
     /// - Throws: ``DDriveError`` with code `closed`, `storage` or `conflict`; no path has changed then.
-    public func flush() async throws(DDriveError) {
-        do throws(DTreeError) { try await batch.flush() } catch { throw DDriveError(error) }
+    public func flush() async throws(DDriveError) { _ = try await flushBlocks() }
+
+    /// Makes all staged changes visible, ends the batch and returns the blocks of the changes in their order.
+    func flushBlocks() async throws(DDriveError) -> Range<UInt64> {
+        do throws(DTreeError) { return try await batch.flush() } catch { throw DDriveError(error) }
     }
 
     /// Forgets the staged changes and ends the batch. Callable more than once.
