@@ -13,7 +13,11 @@ struct DWebCommand: AsyncParsableCommand {
             64 wrong usage, 130 interrupted.
             """,
         version: DWebVersion.text,
-        subcommands: [ShareCommand.self, GetCommand.self, LogCommand.self, TestnetCommand.self, DemoCommand.self, BenchCommand.self])
+        subcommands: [
+            ShareCommand.self, GetCommand.self, SyncCommand.self, DriveCommand.self, TreeCommand.self, LogCommand.self,
+            DiskUseCommand.self, CollectCommand.self, KeysCommand.self, TestnetCommand.self, DemoCommand.self,
+            BenchCommand.self, CompletionsCommand.self, ManualCommand.self,
+        ])
 
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {

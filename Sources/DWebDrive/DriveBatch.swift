@@ -82,6 +82,19 @@ public actor DriveBatch {
         do throws(DTreeError) { return try await batch.delete(path.bytes) } catch { throw DDriveError(error) }
     }
 
+    /// Stages a move, without copying content.
+    ///
+    /// - Throws: ``DDriveError`` as ``DDrive/move(_:to:)``.
+    public func move(_ path: String, to newPath: String) async throws(DDriveError) {
+        let new = try DDrive.filePath(newPath)
+        guard let entry = try await entry(at: path) else {
+            throw DDriveError(.notFound, "There is nothing at \(path)")
+        }
+        guard entry.path != new.text else { return }
+        try await put(entry.record, at: new)
+        try await remove(entry.path)
+    }
+
     /// What is at `path` with the changes staged so far; nil if there is nothing.
     ///
     /// - Throws: ``DDriveError`` as ``DDrive/entry(at:links:_:)``.

@@ -10,7 +10,9 @@ struct BenchCommand: AsyncParsableCommand {
             Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
             disk unless --memory. Compare figures of one run with each other; machines and moments differ.
             """,
-        subcommands: [BenchPeerCommand.self, BenchFetchCommand.self])
+        subcommands: [
+            BenchTreeCommand.self, BenchShareCommand.self, BenchPeerCommand.self, BenchFetchCommand.self,
+        ])
 
     @Flag(help: "A tenth of the work.")
     var quick = false

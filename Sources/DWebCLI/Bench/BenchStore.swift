@@ -48,6 +48,13 @@ enum BenchStore {
 
 /// What the system counts about this process.
 enum ProcessFigures {
+    /// The processor time used so far, by the program and by the system for it.
+    static var processorSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     /// The most memory that was resident at once.
     static var peakMemoryByteCount: UInt64 {
         #if os(Linux)

@@ -31,7 +31,8 @@ struct DriveSession: Sendable {
             }
             return try await Node.with(runtime, store, network: network) { node in
                 try await joining(drive.discoveryKey, of: node) {
-                    try await awaitNewest(drive, node, timeout: .seconds(wait.timeout), console)
+                    try await awaitNewest(
+                        drive.database, node, timeout: .seconds(wait.timeout), console, what: "drive")
                     return try await body(DriveSession(drive: drive, store: store, node: node))
                 }
             }
@@ -83,19 +84,20 @@ struct DriveSession: Sendable {
     /// Waits until the newest version is known from a peer; goes on with what is here if no peer appears in time.
     ///
     /// - Throws: ``CommandFailure`` with status `unavailable` if nothing is known at the end.
-    static func awaitNewest(_ drive: DDrive, _ node: Node, timeout: Duration, _ console: Console) async throws {
-        console.say("Looking for peers of \(drive.key.text) ...")
-        let database = drive.database
+    static func awaitNewest(
+        _ database: DDatabase, _ node: Node, timeout: Duration, _ console: Console, what: String
+    ) async throws {
+        console.say("Looking for peers of \(database.key.text) ...")
         let clock = ContinuousClock()
         let deadline = clock.now + timeout
         // A drive that is here already is not held up for the whole time where nobody has it.
         let patience = clock.now + min(timeout, .seconds(5))
         while clock.now < deadline {
             if database.peerCount > 0 {
-                try await drive.update(upTo: .seconds(5))
+                try await database.update(upTo: .seconds(5))
                 if database.length > 0 { return }
             } else if database.length > 0, clock.now > patience,
-                await node.networker.status(drive.discoveryKey)?.isFlushed == true
+                await node.networker.status(database.discoveryKey)?.isFlushed == true
             {
                 break
             }
@@ -108,7 +110,7 @@ struct DriveSession: Sendable {
         throw CommandFailure(
             .unavailable,
             database.peerCount > 0
-                ? "The peers that were found do not have this drive yet."
-                : "No peer with this drive was found within \(Format.duration(seconds: timeout.seconds)).")
+                ? "The peers that were found do not have this \(what) yet."
+                : "No peer with this \(what) was found within \(Format.duration(seconds: timeout.seconds)).")
     }
 }
