@@ -86,7 +86,7 @@ let package = Package(
             "DWeb",
             [
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore",
-                "DWebSwarm", "DWebNetworker",
+                "DWebSwarm", "DWebNetworker", "DWebTree", "DWebDrive",
             ]),
         .executableTarget(
             name: "DWebCLI", dependencies: ["DWeb", "DWebLab", argumentParser, logging, unixSignals], swiftSettings: settings),

@@ -6,7 +6,7 @@ import DWeb
 struct DWebCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dweb",
-        abstract: "Publish and fetch signed logs over a peer-to-peer network.",
+        abstract: "Share folders, files and signed logs over a peer-to-peer network.",
         discussion: """
             Standard output carries data, standard error carries talk. Exit codes: 0 done, 1 failed, 3 no peer had the \
             data in time, 4 file or store unreadable, 5 store in use, 6 network refused, 7 data did not verify, \
@@ -14,8 +14,10 @@ struct DWebCommand: AsyncParsableCommand {
             """,
         version: DWebVersion.text,
         subcommands: [
-            LogCommand.self, DoctorCommand.self, DHTCommand.self, RelayCommand.self, TestnetCommand.self,
-            DemoCommand.self, BenchCommand.self,
+            ShareCommand.self, GetCommand.self, SyncCommand.self, DriveCommand.self, TreeCommand.self, LogCommand.self,
+            DiskUseCommand.self, CollectCommand.self, KeysCommand.self, DoctorCommand.self, DHTCommand.self,
+            RelayCommand.self, TestnetCommand.self, DemoCommand.self, BenchCommand.self, CompletionsCommand.self,
+            ManualCommand.self,
         ])
 
     /// Runs the command line and turns every failure into one sentence and its exit code.

@@ -180,6 +180,47 @@ extension DDrive {
         }
     }
 
+    /// Deletes content from this machine that no entry of this version leads to: that of older versions, and what
+    /// interrupted writes left. The entries of older versions stay, and peers can give their content again.
+    ///
+    /// - Throws: ``DDriveError`` with code `notAvailable` if this version is not known here completely, and as
+    ///   ``clear(_:)``.
+    public func clearUnneeded() async throws(DDriveError) {
+        let log = try await engine.content(.localOnly)
+        // Nobody appends meanwhile: what is written just now is not in any version yet.
+        await engine.takeContentTurn()
+        do throws(DDriveError) {
+            try await clearUnneeded(log)
+        } catch {
+            await engine.leaveContentTurn()
+            throw error
+        }
+        await engine.leaveContentTurn()
+    }
+
+    private func clearUnneeded(_ log: DDatabase) async throws(DDriveError) {
+        let length = log.length
+        var needed = BlockRanges(limit: .max)
+        // Of another application's entries it is not known what they need, so only the newest view's own count.
+        var iterator = entries(in: "/", .localOnly).makeAsyncIterator()
+        while let entry = try await iterator.next() {
+            guard let blob = entry.record.blob, blob.blockLength > 0 else { continue }
+            needed.add(blob.blocks)
+            guard blob.isMapped else { continue }
+            for piece in try await BlobReader.map(blob, path: entry.path, log: log, .localOnly).pieces {
+                needed.add(piece.block..<piece.block + 1)
+            }
+        }
+        var start: UInt64 = 0
+        for range in needed.merged + [length..<length] where start < length {
+            let end = min(range.lowerBound, length)
+            if start < end {
+                do throws(DDatabaseError) { try await log.clear(start..<end) } catch { throw DDriveError(error) }
+            }
+            start = max(start, range.upperBound)
+        }
+    }
+
     /// Closes the drive and deletes both of its logs from this machine. Peers keep what they have; a drive that is
     /// written here and has no copy elsewhere is lost.
     ///

@@ -183,6 +183,24 @@ public actor DDrive {
         Changes(drive: self, folder: folder, options: options)
     }
 
+    /// The changes of paths in the order they were made.
+    ///
+    /// - Parameters:
+    ///   - range: The blocks of the drive's tree; see ``HistoryRange``.
+    ///   - isReversed: Whether to start with the newest.
+    ///   - limit: The most changes; nil for all.
+    ///   - isLive: Whether to go on with changes made later, until the task is cancelled. Not together with
+    ///     `isReversed`.
+    ///   - options: How long to wait for blocks that are missing, at every step.
+    public nonisolated func history(
+        _ range: HistoryRange = HistoryRange(), isReversed: Bool = false, limit: Int? = nil, isLive: Bool = false,
+        _ options: ReadOptions = ReadOptions()
+    ) -> History {
+        History(
+            prefix: files.prefix,
+            base: files.history(range, isReversed: isReversed, isLive: isLive, options), limit: limit)
+    }
+
     // MARK: Reading content
 
     /// The content of the file at `path`, or a part of it, in pieces as they come: memory does not grow with the file.

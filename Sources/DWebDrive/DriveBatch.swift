@@ -82,6 +82,19 @@ public actor DriveBatch {
         do throws(DTreeError) { return try await batch.delete(path.bytes) } catch { throw DDriveError(error) }
     }
 
+    /// Stages a move, without copying content.
+    ///
+    /// - Throws: ``DDriveError`` as ``DDrive/move(_:to:)``.
+    public func move(_ path: String, to newPath: String) async throws(DDriveError) {
+        let new = try DDrive.filePath(newPath)
+        guard let entry = try await entry(at: path) else {
+            throw DDriveError(.notFound, "There is nothing at \(path)")
+        }
+        guard entry.path != new.text else { return }
+        try await put(entry.record, at: new)
+        try await remove(entry.path)
+    }
+
     /// What is at `path` with the changes staged so far; nil if there is nothing.
     ///
     /// - Throws: ``DDriveError`` as ``DDrive/entry(at:links:_:)``.
@@ -98,8 +111,11 @@ public actor DriveBatch {
     /// Makes all staged changes visible and ends the batch.
     ///
     /// - Throws: ``DDriveError`` with code `closed`, `storage` or `conflict`; no path has changed then.
-    public func flush() async throws(DDriveError) {
-        do throws(DTreeError) { try await batch.flush() } catch { throw DDriveError(error) }
+    public func flush() async throws(DDriveError) { _ = try await flushBlocks() }
+
+    /// Makes all staged changes visible, ends the batch and returns the blocks of the changes in their order.
+    func flushBlocks() async throws(DDriveError) -> Range<UInt64> {
+        do throws(DTreeError) { return try await batch.flush() } catch { throw DDriveError(error) }
     }
 
     /// Forgets the staged changes and ends the batch. Callable more than once.

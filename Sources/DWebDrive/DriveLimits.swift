@@ -32,6 +32,8 @@ package enum DriveLimits {
     package static let groupByteCount = 4 << 20
     /// Files that are fetched at the same time.
     package static let parallelFileCount = 32
+    /// Runs of blocks that an export asks for before it needs them.
+    package static let aheadRangeCount = 65_536
     /// Refusals that a summary lists; further ones are only counted.
     package static let refusalCount = 1_000
     /// Bytes of one file with ignore rules.

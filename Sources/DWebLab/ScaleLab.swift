@@ -170,7 +170,7 @@ package struct ScaleLab {
                 searches[id]!.messageCount = network.members[member].sentCount - searches[id]!.sentBefore
                 done.append(searches.removeValue(forKey: id)!)
                 byMember[member] = nil
-            case .peer, .mutable, .immutable: break
+            case .peer, .mutable, .immutable, .pong: break
             }
         }
         network.onDatagram = { member, source, bytes in

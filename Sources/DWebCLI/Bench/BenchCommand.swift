@@ -12,8 +12,9 @@ struct BenchCommand: AsyncParsableCommand {
             time, all threads of the process together, depends least on what else the machine does.
             """,
         subcommands: [
-            TransportCommand.self, BenchTestnetCommand.self, BenchTopicsCommand.self, BenchIdleCommand.self,
-            BenchDHTCommand.self, BenchNATCommand.self, BenchPeerCommand.self, BenchFetchCommand.self,
+            TransportCommand.self, BenchTreeCommand.self, BenchShareCommand.self, BenchTestnetCommand.self,
+            BenchTopicsCommand.self, BenchIdleCommand.self, BenchDHTCommand.self, BenchNATCommand.self,
+            BenchPeerCommand.self, BenchFetchCommand.self,
         ])
 
     @Flag(help: "A tenth of the work.")

@@ -57,27 +57,13 @@ struct LogPublishCommand: AsyncParsableCommand {
             console.say(
                 "Serving \(Format.count(database.length)) blocks, \(Format.bytes(database.byteLength)). "
                     + "Fetch them with: dweb log get \(database.key.text) --out FILE. Ctrl-C stops.")
-            try await narrate(node, database, console)
+            await Narrator.tell(node.networker, console)
+            try Task.checkCancellation()
         }
     }
 
     private func fileByteCount() -> UInt64? {
         (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? NSNumber)?.uint64Value
-    }
-
-    /// Tells who comes and goes until the task is cancelled.
-    private func narrate(_ node: Node, _ database: DDatabase, _ console: Console) async throws {
-        for await event in node.networker.events() {
-            switch event {
-            case .peerAdded(let peer):
-                console.say("Peer \(peer.publicKey.text.prefix(8)) connected from \(peer.address).")
-            case .peerRemoved(let peer): console.say("Peer \(peer.publicKey.text.prefix(8)) left.")
-            case .replicationError(let peer, let reason):
-                console.say("Peer \(peer.text.prefix(8)) was dropped: \(reason)")
-            case .joined, .flushed, .handshake, .streamClosed: break
-            }
-        }
-        try Task.checkCancellation()
     }
 }
 

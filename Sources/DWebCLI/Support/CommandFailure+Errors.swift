@@ -21,6 +21,10 @@ extension CommandFailure {
             case .storage, .notWritable: self.init(.storage, error.detail)
             default: self.init(.failure, error.detail)
             }
+        case let error as DTreeError:
+            self.init(treeCode: error.code, error.detail)
+        case let error as DDriveError:
+            self.init(driveCode: error.code, error.detail)
         case let error as PortError:
             switch error.code {
             case .addressInUse, .permissionDenied, .connectionReset, .timedOut: self.init(.network, error.detail)
@@ -38,6 +42,28 @@ extension CommandFailure {
             self.init(.interrupted, "Interrupted.")
         default:
             return nil
+        }
+    }
+
+    private init(treeCode code: DTreeError.Code, _ detail: String) {
+        switch code {
+        case .noPeers, .notAvailable, .deadlineExceeded: self.init(.unavailable, detail)
+        case .cancelled: self.init(.interrupted, "Interrupted.")
+        case .notATree, .unsupportedFormat, .damaged: self.init(.invalidData, detail)
+        case .storage, .notWritable, .closed: self.init(.storage, detail)
+        case .invalidArgument, .keyTooLarge, .valueTooLarge: self.init(.usage, detail)
+        default: self.init(.failure, detail)
+        }
+    }
+
+    private init(driveCode code: DDriveError.Code, _ detail: String) {
+        switch code {
+        case .noPeers, .notAvailable, .deadlineExceeded: self.init(.unavailable, detail)
+        case .cancelled: self.init(.interrupted, "Interrupted.")
+        case .notADrive, .unsupportedFormat, .damaged: self.init(.invalidData, detail)
+        case .storage, .notWritable, .closed, .localFile: self.init(.storage, detail)
+        case .invalidArgument, .invalidPath: self.init(.usage, detail)
+        default: self.init(.failure, detail)
         }
     }
 }

@@ -1,16 +1,25 @@
+import Synchronization
 import UnixSignals
 
 /// Runs `body` until it ends or the person presses Ctrl-C (or the system asks to terminate), which cancels it.
 ///
+/// Of two such calls inside each other only the inner one is ended, so that what is around it can clean up.
+///
 /// - Throws: What `body` throws; ``CommandFailure`` with status `interrupted` if it was cut short.
 func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
+    let outer = Interruptible.current
+    let own = Interruptible()
+    outer?.innerCount.withLock { $0 += 1 }
+    defer { outer?.innerCount.withLock { $0 -= 1 } }
     return try await withThrowingTaskGroup(of: InterruptibleOutcome<Result>.self) { group in
         group.addTask {
             let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-            for await _ in signals { return .signalled }
+            for await _ in signals where own.innerCount.withLock({ $0 == 0 }) { return .signalled }
             return .signalled
         }
-        group.addTask { .finished(try await body()) }
+        group.addTask {
+            try await Interruptible.$current.withValue(own) { .finished(try await body()) }
+        }
         defer { group.cancelAll() }
         switch try await group.next() {
         case .finished(let result): return result
@@ -23,6 +32,14 @@ func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async thr
             throw CommandFailure(.interrupted, "Interrupted.")
         }
     }
+}
+
+/// A call of ``untilInterrupted(_:)``.
+private final class Interruptible: Sendable {
+    @TaskLocal static var current: Interruptible?
+
+    /// The calls inside this one that handle interruptions in its place.
+    let innerCount = Mutex(0)
 }
 
 /// Runs a command whose normal end is Ctrl-C, such as a server: being interrupted is no failure.

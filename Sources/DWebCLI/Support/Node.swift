@@ -9,42 +9,53 @@ struct Node: Sendable {
 
     /// Opens a store, runs `body` with it and the network, and closes both whatever happens.
     ///
-    /// Ctrl-C ends `body` alone, so that the networker can withdraw what it announced.
-    ///
     /// - Parameter storePath: The store's directory; nil keeps logs in a temporary one.
     static func with<Result: Sendable>(
-        storePath: String?, network: NetworkOptions, _ body: @escaping @Sendable (Node) async throws -> Result
+        storePath: String?, isMemory: Bool = false, network: NetworkOptions,
+        _ body: @escaping @Sendable (Node) async throws -> Result
     ) async throws -> Result {
-        var configuration = SwarmNetworker.Configuration()
-        configuration.bootstrap = try network.bootstrapAddresses()
-        configuration.port = network.port
-        // A port that was asked for is taken or refused, never exchanged for another.
-        configuration.isAnyPortAllowed = network.port == nil
-        configuration.host = try network.bindHost()
-        configuration.relays = try network.relays()
-        configuration.isLocalDiscoveryEnabled = !network.isLocalNetworkOff
+        // Wrong addresses are told before anything is opened.
+        _ = try network.configuration()
+        return try await withStore(path: storePath, isMemory: isMemory) { runtime, store in
+            try await with(runtime, store, storePath: storePath, network: network, body)
+        }
+    }
+
+    /// Runs `body` with a store that is open and the network, and closes the network whatever happens.
+    ///
+    /// Ctrl-C ends `body` alone, so that the networker can withdraw what it announced.
+    ///
+    /// - Parameter storePath: The store's directory, where DHT nodes are remembered; nil to remember none.
+    static func with<Result: Sendable>(
+        _ runtime: DWebRuntime, _ store: Basestore, storePath: String? = nil, network: NetworkOptions,
+        _ body: @escaping @Sendable (Node) async throws -> Result
+    ) async throws -> Result {
+        var configuration = try network.configuration()
         // Beside the store, so that a restart needs no bootstrap node.
         if let storePath { configuration.knownNodesFile = DiskFile(path: storePath + "/NODES") }
-        let settings = configuration
-        return try await withStore(path: storePath) { runtime, store in
-            try await SwarmNetworker.withNetworker(store: store, configuration: settings) { networker in
-                try await untilInterrupted {
-                    try await body(Node(runtime: runtime, store: store, networker: networker))
-                }
+        return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in
+            try await untilInterrupted {
+                try await body(Node(runtime: runtime, store: store, networker: networker))
             }
         }
     }
 
     /// Opens a store without the network, runs `body` with it, and closes it whatever happens.
+    ///
+    /// - Parameters:
+    ///   - path: The store's directory; nil keeps logs in a temporary one.
+    ///   - isMemory: Whether logs are kept in memory instead.
     static func withStore<Result: Sendable>(
-        path: String?, createIfMissing: Bool = true,
+        path: String?, isMemory: Bool = false, createIfMissing: Bool = true, primaryKey: Bytes32? = nil,
         _ body: @escaping @Sendable (DWebRuntime, Basestore) async throws -> Result
     ) async throws -> Result {
         let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)").path
         let loop = PosixLoop()
-        let runtime = DWebRuntime.posix(loop: loop, storage: RocksStorage())
+        let storage: any StorageProvider = isMemory ? MemoryStorage() : RocksStorage()
+        let runtime = DWebRuntime.posix(loop: loop, storage: storage)
         var options = BasestoreOptions()
         options.storage.createIfMissing = createIfMissing
+        options.primaryKey = primaryKey
         let outcome: Swift.Result<Result, any Error>
         do {
             let store = try await Basestore.open(path ?? temporary, runtime: runtime, options: options)
@@ -58,7 +69,7 @@ struct Node: Sendable {
             outcome = .failure(error)
         }
         await loop.shutdown()
-        if path == nil { try? FileManager.default.removeItem(atPath: temporary) }
+        if path == nil, !isMemory { try? FileManager.default.removeItem(atPath: temporary) }
         return try outcome.get()
     }
 }

@@ -71,4 +71,17 @@ struct NetworkOptions: ParsableArguments {
         let addresses = try bootstrapAddresses() ?? []
         return !addresses.isEmpty && addresses.allSatisfy { $0.ipv4Number >> 24 == 127 } ? "127.0.0.1" : "0.0.0.0"
     }
+
+    /// The networker's form of these options.
+    func configuration() throws -> SwarmNetworker.Configuration {
+        var configuration = SwarmNetworker.Configuration()
+        configuration.bootstrap = try bootstrapAddresses()
+        configuration.port = port
+        // A port that was asked for is taken or refused, never exchanged for another.
+        configuration.isAnyPortAllowed = port == nil
+        configuration.host = try bindHost()
+        configuration.relays = try relays()
+        configuration.isLocalDiscoveryEnabled = !isLocalNetworkOff
+        return configuration
+    }
 }

@@ -47,8 +47,7 @@ final class LocalFileReader: Sendable {
 }
 
 /// A local file that is being written: it appears at its path, complete, with ``commit()``, and leaves no trace if it
-/// is
-/// let go before. All calls wait for the disk.
+/// is let go before. All calls wait for the disk.
 final class LocalFileWriter: Sendable {
     private let path: DrivePath
     private let isExecutable: Bool
@@ -65,17 +64,14 @@ final class LocalFileWriter: Sendable {
         self.isExecutable = isExecutable
         (descriptor, parent, temporary) = try folder.withParent(of: path, creating: true) {
             (parent, name) throws(LocalFault) in
-            let temporary = folder.temporaryName(name)
             let own = dup(parent)
             guard own >= 0 else { throw LocalFolder.fault(path.text) }
-            let descriptor = openat(
-                own, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, isExecutable ? 0o755 : 0o644)
-            guard descriptor >= 0 else {
+            guard let opened = folder.openTemporary(name, in: own, mode: isExecutable ? 0o755 : 0o644) else {
                 let fault = LocalFolder.fault(path.text)
                 close(own)
                 throw fault
             }
-            return (descriptor, own, temporary)
+            return (opened.descriptor, own, opened.name)
         }
     }
 
@@ -103,11 +99,18 @@ final class LocalFileWriter: Sendable {
         guard number == 0 else { throw LocalFolder.fault(path.text, number) }
     }
 
+    /// Ends the content, and returns what the file system will tell of the file.
+    func seal() throws(LocalFault) -> FileMark {
+        var status = stat()
+        guard fchmod(descriptor, isExecutable ? 0o755 : 0o644) == 0, fstat(descriptor, &status) == 0 else {
+            throw LocalFolder.fault(path.text)
+        }
+        return FileMark(status)
+    }
+
     /// Makes the file appear at its path, in the place of whatever file or link is there.
     func commit() throws(LocalFault) {
-        guard fchmod(descriptor, isExecutable ? 0o755 : 0o644) == 0,
-            renameat(parent, temporary, parent, path.name) == 0
-        else { throw LocalFolder.fault(path.text) }
+        guard renameat(parent, temporary, parent, path.name) == 0 else { throw LocalFolder.fault(path.text) }
         isCommitted.withLock { $0 = true }
     }
 }

@@ -19,6 +19,8 @@ struct LocalItem: Sendable {
     /// The path in the folder, in the form of drives.
     let path: DrivePath
     let kind: Kind
+    /// What tells whether it changes.
+    let mark: FileMark
 }
 
 /// A local folder, entered only through its descriptor: no name in it is ever followed if it is a link.
@@ -119,12 +121,13 @@ final class LocalFolder: Sendable {
             if errno == ENOENT { return nil }
             throw fault(path.text)
         }
+        let mark = FileMark(status)
         switch status.st_mode & S_IFMT {
         case S_IFREG:
             return LocalItem(
-                path: path,
-                kind: .file(byteCount: UInt64(max(0, status.st_size)), isExecutable: status.st_mode & 0o100 != 0))
-        case S_IFDIR: return LocalItem(path: path, kind: .folder)
+                path: path, kind: .file(byteCount: mark.byteCount, isExecutable: status.st_mode & 0o100 != 0),
+                mark: mark)
+        case S_IFDIR: return LocalItem(path: path, kind: .folder, mark: mark)
         case S_IFLNK:
             var buffer = [UInt8](repeating: 0, count: 4_096)
             let count = buffer.withUnsafeMutableBytes { raw in
@@ -132,10 +135,10 @@ final class LocalFolder: Sendable {
             }
             guard count >= 0 else { throw fault(path.text) }
             guard let text = String(validating: buffer[..<count], as: UTF8.self) else {
-                return LocalItem(path: path, kind: .other)
+                return LocalItem(path: path, kind: .other, mark: mark)
             }
-            return LocalItem(path: path, kind: .link(text))
-        default: return LocalItem(path: path, kind: .other)
+            return LocalItem(path: path, kind: .link(text), mark: mark)
+        default: return LocalItem(path: path, kind: .other, mark: mark)
         }
     }
 
@@ -175,7 +178,11 @@ final class LocalFolder: Sendable {
     func link(_ path: DrivePath, to target: String) throws(LocalFault) {
         try withParent(of: path, creating: true) { (parent, name) throws(LocalFault) in
             let temporary = temporaryName(name)
-            guard symlinkat(target, parent, temporary) == 0 else { throw LocalFolder.fault(path.text) }
+            if symlinkat(target, parent, temporary) != 0 {
+                guard errno == EEXIST, unlinkat(parent, temporary, 0) == 0,
+                    symlinkat(target, parent, temporary) == 0
+                else { throw LocalFolder.fault(path.text) }
+            }
             guard renameat(parent, temporary, parent, name) == 0 else {
                 let fault = LocalFolder.fault(path.text)
                 unlinkat(parent, temporary, 0)
@@ -218,13 +225,43 @@ final class LocalFolder: Sendable {
         }
     }
 
-    /// A name for what is being written, which ignore rules leave out.
-    func temporaryName(_ name: String) -> String {
+    /// Opens a file under a name beside `name` that ignore rules leave out: the same one each time, so that what a
+    /// program that was killed left behind is used again, unless another program holds it.
+    func openTemporary(_ name: String, in parent: Int32, mode: mode_t) -> (descriptor: Int32, name: String)? {
+        let flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+        let usual = temporaryName(name)
+        let descriptor = openat(parent, usual, flags, mode)
+        if descriptor >= 0 {
+            var status = stat()
+            // A file of its own: a second name of another file must not be written to.
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &status) == 0,
+                status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1, ftruncate(descriptor, 0) == 0
+            {
+                return (descriptor, usual)
+            }
+            close(descriptor)
+        }
         let number = nextNumber.withLock { number in
             number += 1
             return number
         }
-        let short = String(decoding: name.utf8.prefix(180), as: UTF8.self)
-        return ".\(short).\(getpid()).\(number).dweb-part"
+        let own = temporaryName("\(name).\(getpid()).\(number)")
+        let other = openat(parent, own, flags | O_EXCL, mode)
+        return other >= 0 ? (other, own) : nil
+    }
+
+    private func temporaryName(_ name: String) -> String {
+        let short = name.utf8.count <= 200 ? name : String(name.hashText)
+        return ".\(short).dweb-part"
+    }
+}
+
+extension String {
+    /// A short text that differs for different texts, with what people recognise at its start.
+    fileprivate var hashText: String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        // FNV-1a: not a secret, only a name.
+        for byte in utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return String(decoding: utf8.prefix(160), as: UTF8.self) + String(hash, radix: 16)
     }
 }

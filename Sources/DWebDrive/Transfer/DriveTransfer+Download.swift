@@ -6,10 +6,13 @@ extension DriveTransfer {
         enter(.listing)
         let options = ReadOptions.wait(upTo: stallTimeout ?? .seconds(86_400 * 365))
         let log = try await drive.engine.content(options)
-        var missing: [Range<UInt64>] = []
+        var missing = BlockRanges(limit: .max)
         var total: UInt64 = 0
+        let drive = try await drive.settled(options)
+        summary.version = drive.version
         var iterator = drive.targets(path, options).makeAsyncIterator()
         while let entry = try await iterator.next() {
+            current.path = entry.path
             guard let blob = entry.blob, blob.blockLength > 0 else {
                 countFile()
                 continue
@@ -22,33 +25,19 @@ extension DriveTransfer {
                 countFile()
                 continue
             }
-            missing.append(blob.blocks)
+            missing.add(blob.blocks)
             if blob.isMapped {
                 for piece in try await BlobReader.map(blob, path: entry.path, log: log, options).pieces {
-                    missing.append(piece.block..<piece.block + 1)
+                    missing.add(piece.block..<piece.block + 1)
                 }
             }
         }
         current.totalByteCount = total
         enter(.transferring)
-        let ranges = DriveTransfer.merged(missing)
-        try await fetch(ranges, log, stallTimeout)
+        try await fetch(missing.merged, log, stallTimeout)
         summary.addedCount = (current.totalFileCount ?? 0) - summary.equalCount
         current.fileCount = current.totalFileCount ?? current.fileCount
         note()
-    }
-
-    /// Sorted ranges without overlaps.
-    private static func merged(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
-        var result: [Range<UInt64>] = []
-        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if let last = result.last, last.upperBound >= range.lowerBound {
-                result[result.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
-            } else {
-                result.append(range)
-            }
-        }
-        return result
     }
 
     /// Downloads ranges, several at a time, and watches that something happens.
@@ -102,6 +91,32 @@ extension DriveTransfer {
         let fetched = log.statistics.downloadedByteCount - base.downloaded
         summary.byteCount += fetched
         if let total = current.totalByteCount { current.byteCount = total }
+    }
+
+    /// Downloads what an export will need while `body` runs: peers are asked for long runs of blocks, not file by file.
+    func fetchingAhead(
+        _ missing: BlockRanges, _ options: MirrorOptions, _ body: () async throws(DDriveError) -> Void
+    ) async throws(DDriveError) {
+        let ranges = options.isDryRun ? [] : missing.merged
+        guard !ranges.isEmpty else { return try await body() }
+        let log = try await drive.engine.content(.wait(upTo: options.stallTimeout ?? .seconds(86_400 * 365)))
+        let loop = loop
+        let failure = await withTaskGroup(of: Void.self, returning: DDriveError?.self) { group in
+            group.addTask(executorPreference: loop) {
+                for range in ranges {
+                    // Whoever reads the blocks meets the same failure where it matters.
+                    do throws(DDatabaseError) { try await log.download(range) } catch { return }
+                }
+            }
+            defer { group.cancelAll() }
+            do throws(DDriveError) {
+                try await body()
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { throw failure }
     }
 
     /// Keeps the progress up to date until it is cancelled.

@@ -11,7 +11,9 @@ public actor DriveTransfer {
     enum Work: Sendable {
         case download(path: String, stallTimeout: Duration?)
         case imports(folder: String, MirrorOptions)
+        case importsFile(String, path: String, MirrorOptions)
         case exports(folder: String, MirrorOptions)
+        case exportsFile(String, path: String, MirrorOptions)
     }
 
     nonisolated let drive: DDrive
@@ -56,7 +58,9 @@ public actor DriveTransfer {
         switch work {
         case .download(let path, let stallTimeout): try await download(path, stallTimeout: stallTimeout)
         case .imports(let folder, let options): try await importFolder(folder, options)
+        case .importsFile(let file, let path, let options): try await importFile(file, to: path, options)
         case .exports(let folder, let options): try await exportFolder(folder, options)
+        case .exportsFile(let file, let path, let options): try await exportFile(path, to: file, options)
         }
         return summary
     }
@@ -254,5 +258,29 @@ extension DDrive {
         toFolder folder: String, _ options: MirrorOptions = MirrorOptions()
     ) -> DriveTransfer {
         DriveTransfer(drive: self, work: .exports(folder: folder, options))
+    }
+
+    /// Makes a file of the drive equal to a local file. What is at the path is only written again if it differs.
+    ///
+    /// - Parameters:
+    ///   - file: The local file.
+    ///   - path: The path in the drive.
+    ///   - options: As for folders; the prefix and ignore rules do not matter.
+    public nonisolated func mirror(
+        fromFile file: String, to path: String, _ options: MirrorOptions = MirrorOptions()
+    ) -> DriveTransfer {
+        DriveTransfer(drive: self, work: .importsFile(file, path: path, options))
+    }
+
+    /// Makes a local file equal to a file of the drive. It appears complete or not at all.
+    ///
+    /// - Parameters:
+    ///   - file: The local file; the folders on the way to it are created.
+    ///   - path: The path in the drive; a link is followed.
+    ///   - options: As for folders; the prefix and ignore rules do not matter.
+    public nonisolated func mirror(
+        toFile file: String, from path: String, _ options: MirrorOptions = MirrorOptions()
+    ) -> DriveTransfer {
+        DriveTransfer(drive: self, work: .exportsFile(file, path: path, options))
     }
 }

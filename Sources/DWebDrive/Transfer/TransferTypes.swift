@@ -28,6 +28,8 @@ public struct TransferProgress: Sendable, Hashable {
     public package(set) var remainingTime: Duration?
     /// The peers that the drive's content is exchanged with.
     public package(set) var peerCount = 0
+    /// The path that was taken up last; nil before the first.
+    public package(set) var path: String?
 
     /// Nothing done yet.
     package init() {}
@@ -57,6 +59,8 @@ public struct TransferSummary: Sendable, Hashable {
     public package(set) var refusals: [Refusal] = []
     /// How much was left out.
     public package(set) var refusalCount = 0
+    /// The version of the drive that was mirrored or downloaded; 0 where that did not begin.
+    public package(set) var version: UInt64 = 0
 
     /// Nothing done.
     package init() {}
@@ -102,12 +106,25 @@ public struct MirrorOptions: Sendable {
 
     /// The folder of the drive that corresponds to the local folder.
     public var prefix = "/"
+    /// The version of the drive after which changes matter: a folder that has that version is brought to the present
+    /// one without a look at the rest. Nil looks at everything. For mirrors to a folder.
+    public var since: UInt64?
     /// What is left out on both sides.
     public var ignore = IgnoreRules.operatingSystemJunk
     /// Files in the local folder whose rules, in the gitignore format, hold for their folder.
     public var ignoreFileNames = [".dwebignore", ".drivesignore"]
     /// Whether to remove from the target what the source lacks.
     public var prunes = false
+    /// Whether files and links of the local folder that no mirror of this drive put there, or that were changed since,
+    /// are left alone: they are refused instead of replaced or removed. For mirrors to a folder.
+    ///
+    /// What is written is noted beside the drive's log, and not compared again while it looks unchanged.
+    public var keepsForeignFiles = false
+    /// Whether to compare contents even where nothing looks changed.
+    public var comparesAll = false
+    /// What is known of the local folder from mirrors before, so that unchanged files are not read again. For mirrors
+    /// from a folder.
+    public var memory: FolderMemory?
     /// Whether to report only, and change nothing.
     public var isDryRun = false
     /// Whether the drive changes with a single new version.

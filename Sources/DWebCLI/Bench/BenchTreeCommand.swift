@@ -1,0 +1,101 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb bench tree`: puts, gets and scans of a tree, and its memory.
+struct BenchTreeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tree", abstract: "Measure puts, gets and scans of a tree in a process of its own.",
+        discussion: "Keys of 16 bytes in scattered order, values of 64 bytes. The store is on disk unless --in-memory.")
+
+    @Flag(help: "A tenth of the work.")
+    var quick = false
+
+    @Flag(help: "Keep the tree in memory.")
+    var inMemory = false
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Figure: Encodable {
+        let name: String
+        let value: Double
+        let unit: String
+    }
+
+    private static let singleCount = 20_000
+    private static let batchKeyCount = 200_000
+    private static let batchSize = 1_000
+    private static let getCount = 100_000
+
+    func run() async throws {
+        let (console, scale) = (output.console, quick ? 10 : 1)
+        try await BenchStore.with(isMemory: inMemory) { runtime, store in
+            try await BenchStore.onLoop(of: runtime) {
+                let single = DTree(try await store.database(named: "single"), runtime: runtime)
+                let singleCount = BenchTreeCommand.singleCount / scale
+                let singleSeconds = try await BenchStore.seconds {
+                    for index in 0..<singleCount {
+                        try await single.put(Self.key(index, of: singleCount), Self.value(index))
+                    }
+                }
+                report("tree put, one by one", Double(singleCount) / singleSeconds, "puts/s", console)
+
+                let tree = DTree(try await store.database(named: "batch"), runtime: runtime)
+                let keyCount = BenchTreeCommand.batchKeyCount / scale
+                let batchSeconds = try await BenchStore.seconds {
+                    var index = 0
+                    while index < keyCount {
+                        let batch = tree.batch()
+                        for _ in 0..<min(BenchTreeCommand.batchSize, keyCount - index) {
+                            try await batch.put(Self.key(index, of: keyCount), Self.value(index))
+                            index += 1
+                        }
+                        try await batch.flush()
+                    }
+                }
+                report("tree put, batches of 1,000", Double(keyCount) / batchSeconds, "puts/s", console)
+
+                // Another tree of the same log has nothing in memory yet.
+                let cold = DTree(try await store.database(named: "batch"), runtime: runtime)
+                let getCount = BenchTreeCommand.getCount / scale
+                let getSeconds = try await BenchStore.seconds {
+                    for index in 0..<getCount {
+                        let key = Self.key(index &* 7_919 % keyCount, of: keyCount)
+                        guard try await cold.get(key, .localOnly) != nil else {
+                            throw CommandFailure(.failure, "A key that was put is not there.")
+                        }
+                    }
+                }
+                report("tree get, scattered", Double(getCount) / getSeconds, "gets/s", console)
+
+                let scanned = DTree(try await store.database(named: "batch"), runtime: runtime)
+                var entryCount = 0
+                let scanSeconds = try await BenchStore.seconds {
+                    for try await _ in scanned.entries(.localOnly) { entryCount += 1 }
+                }
+                guard entryCount == keyCount else { throw CommandFailure(.failure, "The scan missed keys.") }
+                report("tree scan", Double(entryCount) / scanSeconds, "entries/s", console)
+                report(
+                    "tree, peak memory", Double(ProcessFigures.peakMemoryByteCount) / 1_048_576, "MiB", console)
+            }
+        }
+    }
+
+    private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
+        let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
+        console.emit(
+            Figure(name: name, value: value, unit: unit), text: "\(padded) \(String(format: "%12.1f", value)) \(unit)")
+    }
+
+    /// Sixteen bytes, in an order that jumps about.
+    private static func key(_ index: Int, of count: Int) -> [UInt8] {
+        // A prime far above the count: every index gives another key.
+        let scattered = (index &* 2_654_435_761) % count
+        let digits = Array(String(scattered).utf8)
+        return Array("key-".utf8) + [UInt8](repeating: 0x30, count: 12 - digits.count) + digits
+    }
+
+    private static func value(_ index: Int) -> [UInt8] {
+        [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: 64)
+    }
+}

@@ -1,0 +1,199 @@
+import ArgumentParser
+import DWeb
+import Foundation
+
+/// `dweb share`: a file, a folder or a pipe under one key.
+struct ShareCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "share", abstract: "Share a file, a folder or standard input: prints one key and serves it.",
+        discussion: """
+            The key alone goes to standard output as soon as everything can be fetched; whoever has it runs \
+            'dweb get KEY'. Sharing the same path again keeps the key and adds what has changed. Files are named by what \
+            .dwebignore and .drivesignore files (in the format of .gitignore) do not leave out. Stays until Ctrl-C.
+            """)
+
+    @Argument(help: "The file or folder to share; - reads standard input.", completion: .file())
+    var path: String
+
+    @Flag(help: "Watch the path, and share changes as they happen.")
+    var live = false
+
+    @Option(help: "The name under which standard input is shared.")
+    var name: String = "stdin"
+
+    @Flag(help: "Keep files in the share that are gone from the folder.")
+    var keepRemoved = false
+
+    @Flag(help: "End once everything is stored, without serving it.")
+    var exit = false
+
+    @OptionGroup var storeOptions: DriveStoreOptions
+    @OptionGroup var network: NetworkOptions
+    @OptionGroup var output: OutputOptions
+
+    private struct Shared: Encodable {
+        let key: String
+        let discoveryKey: String
+        let version: UInt64
+        let files: Int
+        let byteCount: UInt64
+        let seconds: Double
+        let address: String?
+    }
+
+    private enum Source: Sendable {
+        case input
+        case file(String)
+        case folder(String)
+    }
+
+    func run() async throws {
+        let command = self
+        let source = try source()
+        if exit {
+            try await untilInterrupted { try await command.share(source) }
+        } else {
+            try await servingUntilInterrupted { try await command.share(source) }
+        }
+    }
+
+    private func source() throws -> Source {
+        if path == "-" {
+            guard !live else { throw ValidationError("Standard input cannot be watched: leave --live out.") }
+            return .input
+        }
+        let absolute = DriveReference.absolute(path)
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: absolute, isDirectory: &isDirectory) else {
+            throw CommandFailure(.storage, "There is no file or folder '\(path)'.")
+        }
+        return isDirectory.boolValue ? .folder(absolute) : .file(absolute)
+    }
+
+    private func place(_ source: Source) -> DrivePlace? {
+        switch source {
+        // Standard input is a drive of its own each time, gone at the end unless a store was named.
+        case .input:
+            storeOptions.namedStore == nil && !storeOptions.memory
+                ? nil : DrivePlace(.name("stdin/\(UUID().uuidString)"), storeOptions)
+        case .file(let path), .folder(let path): DrivePlace(.path(path), storeOptions)
+        }
+    }
+
+    private func share(_ source: Source) async throws {
+        let place = place(source)
+        let started = Date()
+        let (network, console, isServing) = (network, output.console, !exit)
+        _ = try network.configuration()
+        try await Node.withStore(path: place?.storePath, isMemory: storeOptions.memory) { runtime, store in
+            let drive =
+                if let place { try await place.open(in: store) } else { try await DDrive.open(in: store) }
+            place?.note(drive)
+            try await RestoredStore(path: place?.storePath).prepareWriting(
+                drive, runtime, store, network: network, console)
+            guard isServing else {
+                let memory = FolderMemory()
+                let summary = try await fill(drive, source, memory, console)
+                try await emit(drive, summary, since: started, address: nil, console)
+                return
+            }
+            try await Node.with(runtime, store, network: network) { node in
+                try await serve(drive, source, node, since: started, console)
+            }
+        }
+    }
+
+    private func serve(
+        _ drive: DDrive, _ source: Source, _ node: Node, since started: Date, _ console: Console
+    ) async throws {
+        let memory = FolderMemory()
+        // The announcement is on its way while files are read.
+        async let joined: Void = node.networker.join(drive.discoveryKey, announce: true, lookup: false, flush: false)
+        let summary = try await fill(drive, source, memory, console)
+        try await joined
+        try await emit(
+            drive, summary, since: started, address: await node.networker.localAddress?.description, console)
+        console.say("Fetch it with: dweb get \(drive.key.text). Ctrl-C stops.")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await Narrator.tell(node.networker, console) }
+            if live { group.addTask { try await follow(drive, source, memory, console) } }
+            try await group.waitForAll()
+        }
+        try Task.checkCancellation()
+    }
+
+    private func emit(
+        _ drive: DDrive, _ summary: TransferSummary?, since started: Date, address: String?, _ console: Console
+    ) async throws {
+        var files = 0
+        var byteCount: UInt64 = 0
+        for try await entry in drive.entries() {
+            files += 1
+            byteCount += entry.byteCount
+        }
+        let seconds = Date().timeIntervalSince(started)
+        console.emit(
+            Shared(
+                key: drive.key.text, discoveryKey: drive.discoveryKey.hex, version: drive.version, files: files,
+                byteCount: byteCount, seconds: seconds, address: address), text: drive.key.text)
+        for refusal in summary?.refusals.prefix(20) ?? [] { console.say("Left out: \(refusal.path): \(refusal.reason).") }
+        console.say(
+            "Sharing \(Format.count(UInt64(files))) \(files == 1 ? "file" : "files"), \(Format.bytes(byteCount)), ready in "
+                + "\(Format.duration(seconds: seconds)).")
+    }
+
+    /// Brings the drive up to what is shared.
+    private func fill(
+        _ drive: DDrive, _ source: Source, _ memory: FolderMemory, _ console: Console
+    ) async throws -> TransferSummary? {
+        var options = MirrorOptions()
+        options.prunes = !keepRemoved
+        options.memory = memory
+        switch source {
+        case .input:
+            try await fillFromInput(drive)
+            return nil
+        case .file(let path):
+            let target = "/" + (path as NSString).lastPathComponent
+            return try await TransferView.run(drive.mirror(fromFile: path, to: target, options), "Reading", console)
+        case .folder(let path):
+            return try await TransferView.run(drive.mirror(fromFolder: path, options), "Reading", console)
+        }
+    }
+
+    private func fillFromInput(_ drive: DDrive) async throws {
+        let writer = try drive.writer(to: "/" + name)
+        do {
+            for try await piece in InputPieces(.standardInput) { try await writer.write(piece) }
+            try await writer.finish()
+        } catch {
+            await writer.abort()
+            throw error
+        }
+    }
+
+    /// Brings the drive up to date whenever the path changes.
+    private func follow(
+        _ drive: DDrive, _ source: Source, _ memory: FolderMemory, _ console: Console
+    ) async throws {
+        let path: String
+        switch source {
+        case .input: return
+        case .file(let file), .folder(let file): path = file
+        }
+        for try await _ in FolderWatch(path) {
+            let version = drive.version
+            let summary: TransferSummary?
+            do {
+                summary = try await fill(drive, source, memory, console)
+            } catch let error as DDriveError where error.code == .localFile {
+                console.say("The path cannot be read just now: \(error.detail).")
+                continue
+            }
+            guard let summary, drive.version != version else { continue }
+            console.say(
+                "Version \(drive.version): \(summary.addedCount) new, \(summary.changedCount) changed, "
+                    + "\(summary.removedCount) removed.")
+        }
+    }
+}
