@@ -95,6 +95,8 @@ final class SimulatedNetwork {
     /// Every datagram sent, also those lost later, if ``records`` is set.
     private(set) var sent: [SentDatagram] = []
     var records = true
+    /// How late a busy host sees its timers.
+    var timerDelay: Int64 = 0
     /// Decides what is lost besides chance.
     var drops: ((SentDatagram) -> Bool)?
     /// Called after every step.
@@ -220,7 +222,10 @@ final class SimulatedNetwork {
         transmitAll()
         while !condition() {
             var next = queue.first?.time ?? .max
-            for node in nodes { next = min(next, node.multiplexer.nextDeadline?.nanoseconds ?? .max) }
+            for node in nodes {
+                guard let deadline = node.multiplexer.nextDeadline else { continue }
+                next = min(next, max(now, deadline.nanoseconds + timerDelay))
+            }
             guard next <= limit else {
                 now = limit
                 break

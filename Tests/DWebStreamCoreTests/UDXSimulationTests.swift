@@ -49,6 +49,45 @@ import Testing
         #expect(share > (loss > 0 && algorithm == .cubic ? 0.15 : 0.8), "share \(share)")
     }
 
+    /// Between two turns of a busy host a bucket has to hold what the turn in between would have sent.
+    @Test(arguments: [CongestionAlgorithm.bbr, .cubic])
+    func aHostThatComesLateKeepsItsRate(_ algorithm: CongestionAlgorithm) throws {
+        var options = UDXStreamOptions()
+        options.congestion = algorithm
+        let network = SimulatedNetwork(
+            conditions: PathConditions(latency: 20_000_000, bytesPerSecond: 2_500_000, queueByteCount: 250_000))
+        network.records = false
+        network.timerDelay = 20_000_000
+        _ = (network.addNode(), network.addNode())
+        let (left, _) = try network.connectPair(options, options)
+        let bytes = testBytes(10_000_000)
+        try left.write(bytes)
+        let start = network.now
+        #expect(network.run(for: .seconds(60)) { left.isFlushed })
+        let share = Double(bytes.count) / (Double(network.now - start) / 1e9) / 2_500_000
+        #expect(share > 0.75, "\(share)")
+    }
+
+    @Test func burstsStayShortAfterAPause() {
+        var pacer = Pacer()
+        // 1 MB/s: a second of silence, then as much as one may send at once.
+        pacer.refill(rate: 1_000, now: 0)
+        while pacer.isOpen { pacer.spend(1_000) }
+        func burst(after pause: Int64) -> Int {
+            pacer.refill(rate: 1_000, now: pause)
+            var count = 0
+            while pacer.isOpen {
+                pacer.spend(1_000)
+                count += 1
+            }
+            return count
+        }
+        #expect(burst(after: 1_000_000_000) == 24)
+        // Packets waited, and the host came 50 ms too late.
+        _ = pacer.reopening(now: 1_000_000_000)
+        #expect((49...51).contains(burst(after: 1_050_000_000)))
+    }
+
     /// Long enough for the pauses in which the shortest round-trip time is measured anew.
     @Test func aLongFlowKeepsItsPace() throws {
         let network = SimulatedNetwork(
