@@ -24,6 +24,11 @@ let collections: Target.Dependency = .product(name: "Collections", package: "swi
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
+/// What only the daemon needs: without the trait nothing of it is fetched or built.
+func daemonOnly(_ name: String, _ package: String) -> Target.Dependency {
+    .product(name: name, package: package, condition: .when(traits: ["Daemon"]))
+}
+
 let package = Package(
     name: "basestore-swarm-networking",
     platforms: [.macOS(.v15), .iOS(.v18)],
@@ -32,12 +37,22 @@ let package = Package(
         .library(name: "DWebSimulation", targets: ["DWebSimulation"]),
         .executable(name: "dweb", targets: ["DWebCLI"]),
     ],
+    traits: [
+        .trait(name: "Daemon", description: "The daemon in the program dweb, with its gRPC and HTTP servers."),
+        .default(enabledTraits: ["Daemon"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: [
         // Ring 0: values and primitives.
@@ -81,6 +96,12 @@ let package = Package(
         library(
             "DWebLab",
             ["DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebSwarm", "DWebSimulation", collections]),
+        library(
+            "DWebDaemonKit",
+            [
+                "DWebBase", "DWebCrypto", "DWebPorts", "DWebDatabase", "DWebStore", "DWebSwarm", "DWebNetworker",
+                "DWebTree", "DWebDrive", collections,
+            ]),
         // Ring 4: what people use.
         library(
             "DWeb",
@@ -88,8 +109,31 @@ let package = Package(
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore",
                 "DWebSwarm", "DWebNetworker", "DWebTree", "DWebDrive",
             ]),
+        library(
+            "DWebDaemonProto",
+            [
+                daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("GRPCProtobuf", "grpc-swift-protobuf"),
+                daemonOnly("SwiftProtobuf", "swift-protobuf"),
+            ]),
+        library(
+            "DWebDaemonServer",
+            [
+                "DWeb", "DWebDaemonKit", "DWebDaemonProto", "DWebDrive", logging, nioCore,
+                daemonOnly("GRPCCore", "grpc-swift-2"),
+                daemonOnly("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport"),
+                daemonOnly("Hummingbird", "hummingbird"), daemonOnly("HTTPTypes", "swift-http-types"),
+                daemonOnly("SwiftProtobuf", "swift-protobuf"),
+            ]),
         .executableTarget(
-            name: "DWebCLI", dependencies: ["DWeb", "DWebLab", argumentParser, logging, unixSignals], swiftSettings: settings),
+            name: "DWebCLI",
+            dependencies: [
+                "DWeb", "DWebLab", argumentParser, logging, unixSignals,
+                .target(name: "DWebDaemonKit", condition: .when(traits: ["Daemon"])),
+                .target(name: "DWebDaemonProto", condition: .when(traits: ["Daemon"])),
+                .target(name: "DWebDaemonServer", condition: .when(traits: ["Daemon"])),
+                .target(name: "DWebDrive", condition: .when(traits: ["Daemon"])),
+                daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
+            ], swiftSettings: settings),
         // Tests.
         tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
         tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),
@@ -123,6 +167,14 @@ let package = Package(
                 "DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebDatabase", "DWebStore", "DWebTree",
                 "DWebDrive",
                 "DWebSimulation", "DWebPosix", "DWebRocks", "DWebTestSupport",
+            ]),
+        tests(
+            "DWebDaemonTests",
+            [
+                "DWeb", "DWebDaemonKit", "DWebDaemonServer", "DWebDaemonProto", "DWebDrive", "DWebTree",
+                "DWebPorts", "DWebSimulation", "DWebTestSupport", nioCore, logging,
+                daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("Hummingbird", "hummingbird"),
+                daemonOnly("HTTPTypes", "swift-http-types"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
             ]),
         tests("ScenarioTests", ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),

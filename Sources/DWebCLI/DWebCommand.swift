@@ -10,15 +10,28 @@ struct DWebCommand: AsyncParsableCommand {
         discussion: """
             Standard output carries data, standard error carries talk. Exit codes: 0 done, 1 failed, 3 no peer had the \
             data in time, 4 file or store unreadable, 5 store in use, 6 network refused, 7 data did not verify, \
-            64 wrong usage, 130 interrupted.
+            8 no daemon answers, 64 wrong usage, 130 interrupted.
             """,
         version: DWebVersion.text,
         subcommands: [
             ShareCommand.self, GetCommand.self, SyncCommand.self, DriveCommand.self, TreeCommand.self, LogCommand.self,
+        ] + daemonCommands + [
             DiskUseCommand.self, CollectCommand.self, KeysCommand.self, DoctorCommand.self, DHTCommand.self,
             RelayCommand.self, TestnetCommand.self, DemoCommand.self, BenchCommand.self, CompletionsCommand.self,
             ManualCommand.self,
         ])
+
+    /// The commands that a program without the daemon does not have.
+    private static var daemonCommands: [any ParsableCommand.Type] {
+        #if Daemon
+            [
+                DaemonCommand.self, StatusCommand.self, SeedCommand.self, UnseedCommand.self, PeersCommand.self,
+                LimitsCommand.self, ServeCommand.self,
+            ]
+        #else
+            []
+        #endif
+    }
 
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {

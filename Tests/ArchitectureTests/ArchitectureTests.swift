@@ -44,6 +44,17 @@ import Testing
         "DWebLab": collections.union([
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebDHTCore", "DWebSwarm", "DWebSimulation",
         ]),
+        "DWebDaemonKit": collections.union([
+            "DWebBase", "DWebCrypto", "DWebPorts", "DWebDatabase", "DWebStore", "DWebSwarm", "DWebNetworker",
+            "DWebTree",
+            "DWebDrive",
+        ]),
+        "DWebDaemonProto": ["GRPCCore", "GRPCProtobuf", "SwiftProtobuf", "Foundation", "FoundationEssentials"],
+        "DWebDaemonServer": system.union([
+            "DWeb", "DWebDaemonKit", "DWebDaemonProto", "DWebDrive", "GRPCCore", "GRPCNIOTransportHTTP2Posix",
+            "Hummingbird", "HTTPTypes", "NIOCore", "Logging", "SwiftProtobuf", "Foundation", "Dispatch",
+            "Synchronization",
+        ]),
         "DWeb": [
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
             "DWebNetworker",
@@ -140,7 +151,8 @@ import Testing
 
     @Test func sourceIsTidy() throws {
         let markers = ["TODO", "FIXME", "XXX"]
-        for file in try Self.sources() {
+        // Generated code keeps no rules of ours.
+        for file in try Self.sources() where file.target != "DWebDaemonProto" {
             #expect(file.lines.count <= 800, "\(file.path) has \(file.lines.count) lines: look for a seam")
             for (index, line) in file.lines.enumerated() {
                 #expect(line.count <= 140, "\(file.path):\(index + 1) is too long")

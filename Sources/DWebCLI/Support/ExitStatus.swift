@@ -16,6 +16,8 @@ enum ExitStatus: Int32 {
     case network = 6
     /// Data arrived but did not verify.
     case invalidData = 7
+    /// The command needs a daemon, and none runs that answers.
+    case noDaemon = 8
     /// The command line is wrong (the number the argument parser uses).
     case usage = 64
     /// The program was interrupted before it was done.
