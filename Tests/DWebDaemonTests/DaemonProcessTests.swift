@@ -184,7 +184,7 @@ import Testing
         #expect(withUnixAddress(Array(path.utf8)) { bind(descriptor, $0, $1) } == 0)
         ServiceNotifier(environment: ["NOTIFY_SOCKET": path]).ready("Serving 3 seeds")
         var buffer = [UInt8](repeating: 0, count: 200)
-        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
         #expect(
             String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).hasPrefix("READY=1\nSTATUS=Serving 3 seeds\n")
         )
