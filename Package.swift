@@ -89,7 +89,8 @@ let package = Package(
                 "DWebSwarm", "DWebNetworker",
             ]),
         .executableTarget(
-            name: "DWebCLI", dependencies: ["DWeb", "DWebLab", argumentParser, logging, unixSignals], swiftSettings: settings),
+            name: "DWebCLI", dependencies: ["DWeb", "DWebLab", argumentParser, logging, unixSignals],
+            swiftSettings: settings),
         // Tests.
         tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
         tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),

@@ -34,6 +34,7 @@ public struct PosixNetwork: NetworkProvider {
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) throws -> EventLoopFuture<PosixDatagramSocket> {
         let local = try NIOCore.SocketAddress(options.address)
+        let scratch = loop.receiveScratch
         let bootstrap = DatagramBootstrap(group: loop.eventLoop)
             .channelOption(.socketOption(.so_reuseaddr), value: options.isAddressReusable ? 1 : 0)
             .channelOption(.maxMessagesPerRead, value: 1)
@@ -42,7 +43,8 @@ public struct PosixNetwork: NetworkProvider {
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramReceiver(receive: receive))
+                    try channel.pipeline.syncOperations.addHandler(
+                        DatagramReceiver(scratch: scratch, receive: receive))
                 }
             }
         return bootstrap.bind(to: local).flatMap { channel in
