@@ -52,6 +52,12 @@ package struct ScaleLab {
         var endedAfter: Duration?
     }
 
+    /// Operations are numbered per node.
+    private struct OperationKey: Hashable {
+        let member: Int
+        let id: OperationID
+    }
+
     private static let topicCount = 100
     private static let partitionTime = Duration.seconds(300)
     private static let healTimeLimit = Duration.seconds(600)
@@ -64,14 +70,16 @@ package struct ScaleLab {
     ///
     /// - Parameters:
     ///   - lookupCount: Lookups per measurement.
+    ///   - restTime: How long the traffic at rest is counted.
     ///   - includesPartition: Whether the partition is played, which takes fifteen virtual minutes.
     ///   - note: Hears about the stages, and may measure memory after the first.
     package static func run(
-        nodeCount: Int, seed: UInt64, lookupCount: Int = 200, includesPartition: Bool = true,
+        nodeCount: Int, seed: UInt64, lookupCount: Int = 200, restTime: Duration = .seconds(60),
+        includesPartition: Bool = true,
         note: (String) -> Void = { _ in }
     ) -> ScaleReport {
         var lab = ScaleLab(seed: seed)
-        lab.build(nodeCount)
+        lab.build(nodeCount, restTime: restTime)
         note("built")
         lab.announce()
         lab.report.healthy = lab.lookups(lookupCount)
@@ -93,7 +101,7 @@ package struct ScaleLab {
 
     private init(seed: UInt64) { network = ScaleNetwork(seed: seed) }
 
-    private mutating func build(_ nodeCount: Int) {
+    private mutating func build(_ nodeCount: Int, restTime rest: Duration) {
         // A few at a time, so that joining stays a search and not a stampede.
         let spacing = Duration.microseconds(Int64(max(500, 20_000_000 / max(1, nodeCount))))
         for _ in 0..<nodeCount {
@@ -104,7 +112,6 @@ package struct ScaleLab {
         report.nodeCount = nodeCount
         report.joinMessageCount = Double(network.datagramCount) / Double(nodeCount)
         let before = network.datagramCount
-        let rest = Duration.seconds(60)
         network.run(for: rest)
         report.idleMessageRate = Double(network.datagramCount - before) / Double(nodeCount) / rest.seconds
         let sum = network.members.reduce(0) { $0 + $1.node.rpc.nodeCount }
@@ -114,10 +121,9 @@ package struct ScaleLab {
     /// Announces a number of peers, each under a topic of its own.
     private mutating func announce(side: UInt8? = nil, count: Int = ScaleLab.topicCount) {
         topics = []
-        var pending = Set<OperationID>()
         var open = 0
-        network.onEvent = { _, id, event in
-            if case .finished = event, pending.remove(id) != nil { open -= 1 }
+        network.onEvent = { _, _, event in
+            if case .finished = event { open -= 1 }
         }
         for number in 0..<count {
             var owner = network.randomMember()
@@ -125,11 +131,10 @@ package struct ScaleLab {
             let keyPair = KeyPair(seed: network.randomKey())
             let topic = network.randomKey()
             topics.append((topic, keyPair, owner))
-            let id = network.perform(owner) {
-                $0.announce(topic, as: keyPair, relayAddresses: [ScaleNetwork.address(of: owner)], now: $1)
-            }
-            pending.insert(id)
             open += 1
+            network.perform(owner) {
+                _ = $0.announce(topic, as: keyPair, relayAddresses: [ScaleNetwork.address(of: owner)], now: $1)
+            }
             if number % 10 == 9 { network.run(for: .seconds(1)) }
         }
         network.run(for: .seconds(30), until: { open == 0 })
@@ -151,12 +156,13 @@ package struct ScaleLab {
 
     /// Looks topics up from random members, some at a time.
     private mutating func lookups(_ count: Int, side: UInt8? = nil) -> LookupFigures {
-        var searches: [OperationID: Search] = [:]
-        var byMember: [Int: OperationID] = [:]
+        var searches: [OperationKey: Search] = [:]
+        var byMember: [Int: OperationKey] = [:]
         var done: [Search] = []
         let network = network
-        var wanted: [OperationID: PublicKey] = [:]
-        network.onEvent = { member, id, event in
+        var wanted: [OperationKey: PublicKey] = [:]
+        network.onEvent = { member, operation, event in
+            let id = OperationKey(member: member, id: operation)
             guard searches[id] != nil else { return }
             let elapsed = network.now - searches[id]!.start
             switch event {
@@ -189,7 +195,8 @@ package struct ScaleLab {
             }
             let before = network.members[member].sentCount
             let start = network.now
-            let id = network.perform(member) { $0.lookup(entry.topic, now: $1) }
+            let operation = network.perform(member) { $0.lookup(entry.topic, now: $1) }
+            let id = OperationKey(member: member, id: operation)
             searches[id] = Search(member: member, start: start, sentBefore: before)
             wanted[id] = entry.keyPair.publicKey
             byMember[member] = id

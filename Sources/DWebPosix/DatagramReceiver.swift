@@ -12,20 +12,22 @@ final class DatagramReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
     // Most datagrams come alone or as a merged run of up to 64 KiB; either takes one slot.
-    private static let slotByteCount = 65_536
-    private static let slotCount = 4
+    static let slotByteCount = 65_536
+    static let slotCount = 4
     // A busy socket lets others have their turn after this many batches.
     private static let batchesPerTurn = 8
 
     private let receive: @Sendable (DatagramBatch) -> Void
     private var descriptor: NIOBSDSocket.Handle?
     private var first = DatagramBatch()
-    private var batch = DatagramBatch()
-    private var arrivals = [dweb_arrival](repeating: dweb_arrival(), count: DatagramReceiver.slotCount)
+    private let scratch: ReceiveScratch
     private var lastSystemAddress = dweb_address()
     private var lastAddress: DWebBase.SocketAddress?
 
-    init(receive: @escaping @Sendable (DatagramBatch) -> Void) { self.receive = receive }
+    init(scratch: ReceiveScratch, receive: @escaping @Sendable (DatagramBatch) -> Void) {
+        self.scratch = scratch
+        self.receive = receive
+    }
 
     /// Begins to receive directly from `descriptor`.
     func start(_ descriptor: NIOBSDSocket.Handle) { self.descriptor = descriptor }
@@ -55,9 +57,9 @@ final class DatagramReceiver: ChannelInboundHandler {
         guard let descriptor else { return }
         for _ in 0..<DatagramReceiver.batchesPerTurn where context.channel.isActive {
             let count = receiveBatch(descriptor)
-            if !batch.isEmpty {
-                receive(batch)
-                batch.removeAllKeepingBytes()
+            if !scratch.batch.isEmpty {
+                receive(scratch.batch)
+                scratch.batch.removeAllKeepingBytes()
             }
             if count < DatagramReceiver.slotCount { break }
         }
@@ -72,12 +74,14 @@ final class DatagramReceiver: ChannelInboundHandler {
     /// Fills the batch with what waits; returns how many slots were used.
     private func receiveBatch(_ descriptor: NIOBSDSocket.Handle) -> Int {
         let slotByteCount = DatagramReceiver.slotByteCount
-        let count = batch.withSlab(byteCount: slotByteCount * DatagramReceiver.slotCount) { slab in
-            Int(dweb_datagram_receive(descriptor, slab.baseAddress, slotByteCount, arrivals.count, &arrivals))
+        let count = scratch.batch.withSlab(byteCount: slotByteCount * DatagramReceiver.slotCount) { slab in
+            Int(
+                dweb_datagram_receive(
+                    descriptor, slab.baseAddress, slotByteCount, scratch.arrivals.count, &scratch.arrivals))
         }
         guard count > 0 else { return 0 }
         for index in 0..<count {
-            let arrival = arrivals[index]
+            let arrival = scratch.arrivals[index]
             // A datagram longer than its slot is not whole; spec 10 section 12.
             guard arrival.is_truncated == 0, let source = address(arrival.source) else { continue }
             let mark = CongestionMark(rawValue: arrival.congestion_mark) ?? .notCapable
@@ -85,7 +89,7 @@ final class DatagramReceiver: ChannelInboundHandler {
             let segment = arrival.segment > 0 ? Int(arrival.segment) : max(1, length)
             var offset = 0
             repeat {
-                batch.appendArrival(
+                scratch.batch.appendArrival(
                     index * slotByteCount + offset, byteCount: min(segment, length - offset), address: source,
                     congestionMark: mark)
                 offset += segment
@@ -101,6 +105,15 @@ final class DatagramReceiver: ChannelInboundHandler {
         lastAddress = DWebBase.SocketAddress(systemAddress)
         return lastAddress
     }
+}
+
+/// The memory that all sockets of one loop receive into, one after the other: a quarter of a megabyte, which a process
+/// with hundreds of sockets should not have for each.
+///
+/// Unchecked because it is confined to the thread of its loop, on which one receive ends before the next begins.
+final class ReceiveScratch: @unchecked Sendable {
+    var batch = DatagramBatch()
+    var arrivals = [dweb_arrival](repeating: dweb_arrival(), count: DatagramReceiver.slotCount)
 }
 
 extension CongestionMark {

@@ -8,6 +8,7 @@ import Synchronization
 public final class PosixLoop: RuntimeLoop {
     let eventLoop: any EventLoop
     private let group: MultiThreadedEventLoopGroup
+    let receiveScratch = ReceiveScratch()
 
     private struct Queue {
         var jobs: [UnownedJob] = []

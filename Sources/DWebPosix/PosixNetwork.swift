@@ -54,7 +54,8 @@ public struct PosixNetwork: NetworkProvider {
     func bootstrap(
         isShared: Bool, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) -> DatagramBootstrap {
-        DatagramBootstrap(group: loop.eventLoop)
+        let scratch = loop.receiveScratch
+        return DatagramBootstrap(group: loop.eventLoop)
             .channelOption(.socketOption(.so_reuseaddr), value: isShared ? 1 : 0)
             .channelOption(.socketOption(.init(rawValue: SO_REUSEPORT)), value: isShared ? 1 : 0)
             .channelOption(.maxMessagesPerRead, value: 1)
@@ -63,7 +64,8 @@ public struct PosixNetwork: NetworkProvider {
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramReceiver(receive: receive))
+                    try channel.pipeline.syncOperations.addHandler(
+                        DatagramReceiver(scratch: scratch, receive: receive))
                 }
             }
     }

@@ -114,6 +114,8 @@ extension DHTNode {
     func noteInterfaces(now: MonotonicTime) {
         nextInterfaceCheck = now + DHTNode.interfaceInterval
         guard host.ipv4Number == 0 else {
+            // Bound to one address, it has no other to change to.
+            nextInterfaceCheck = .distantFuture
             machine.setLocalAddresses([host])
             return
         }

@@ -151,6 +151,8 @@ extension DHTNode {
             stream: entry.stream, handshake: handshake, kind: path.kind, ownSocket: isOwnSocket ? path.socket : nil)
         links[entry.stream.localID] = link
         if path.isRelayed { noteRelayed(link, path.connection) }
+        // A client that anybody can reach waits for our first packet, whether or not there is something to say yet.
+        if !path.isInitiator, path.kind == .open { try? entry.stream.sendMessage([]) }
         entry.finish(.success(link))
     }
 

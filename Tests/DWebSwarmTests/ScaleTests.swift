@@ -4,7 +4,8 @@ import Testing
 /// A network of a thousand nodes; larger ones are `dweb bench dht`.
 @Suite struct ScaleTests {
     @Test func aThousandNodesFindAndForget() {
-        let report = ScaleLab.run(nodeCount: 1_000, seed: 1, lookupCount: 60, includesPartition: false)
+        let report = ScaleLab.run(
+            nodeCount: 1_000, seed: 1, lookupCount: 40, restTime: .seconds(10), includesPartition: false)
         let message: Comment = "\(report)"
         #expect(report.healthy.success == 1, message)
         #expect(report.healthy.meanHopCount < 4, message)

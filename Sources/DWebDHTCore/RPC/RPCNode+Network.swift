@@ -66,6 +66,14 @@ extension RPCNode {
         startRequest(.pingNAT, value: portValue, to: reply.from, owner: .bootstrapNATTest, now: now)
     }
 
+    /// A node reached the server socket, which had sent nothing to it: worth the whole test of the firewall.
+    func natTestPassed(now: MonotonicTime) {
+        bootstrap.hasPassedNATTest = true
+        // In a small network the search is over before the answer is here.
+        guard isBootstrapped, isFirewalled else { return }
+        updateNetworkState(isFirewallOnly: true, continuation: .none, now: now)
+    }
+
     func bootstrapQueryFinished(now: MonotonicTime) {
         let isForced = configuration.mode == .persistent
         guard !isBootstrapped, bootstrap.hasPassedNATTest || isForced else {

@@ -324,7 +324,7 @@ extension RPCNode {
             swapCount -= 1
             swapFinished(old: old, seenTick: seenTick, new: new, newTo: newTo, result, now: now)
         case .bootstrapNATTest:
-            if case .success = result { bootstrap.hasPassedNATTest = true }
+            if case .success = result { natTestPassed(now: now) }
         case .firewallProbe:
             firewallProbeFinished(result, now: now)
         case .bootstrapPing(let index):
