@@ -9,6 +9,8 @@ extension DHTNode {
     private static let joinTimeLimit = Duration.seconds(8)
     /// How long the test of whether strangers can reach the node may take: a question and its repetitions.
     private static let reachabilityTimeLimit = Duration.seconds(5)
+    /// How long a connection may take to be made: the longest punch takes 35 seconds, with its questions before.
+    private static let connectTimeLimit = Duration.seconds(60)
     /// How long a connection that was made may take to carry its first byte.
     private static let firstByteTimeLimit = Duration.seconds(5)
     /// Nodes asked beside the entry points.
@@ -197,10 +199,9 @@ extension DHTNode {
     ) async -> Result<PeerConnectionReport, ConnectError> {
         let begin = loop.now
         let connection: SwarmConnection
-        do {
-            connection = try await connect(to: key, as: keyPair)
-        } catch {
-            return .failure(error.connectError ?? .destroyed)
+        switch await connectInTime(to: key, as: keyPair) {
+        case .success(let made): connection = made
+        case .failure(let error): return .failure(error)
         }
         defer { connection.abort() }
         // The first bytes of any stream, so that the peer takes the end that follows for an ordinary one.
@@ -223,6 +224,26 @@ extension DHTNode {
             await pause(for: .milliseconds(5))
         }
         return .failure(.holepunchAborted)
+    }
+
+    private func connectInTime(
+        to key: PublicKey, as keyPair: KeyPair
+    ) async -> Result<SwarmConnection, ConnectError> {
+        await withTaskGroup(of: Result<SwarmConnection, ConnectError>.self) { group in
+            group.addTask(executorPreference: loop) {
+                do throws(DSwarmError) {
+                    return .success(try await self.connect(to: key, as: keyPair))
+                } catch {
+                    return .failure(error.connectError ?? .destroyed)
+                }
+            }
+            group.addTask(executorPreference: loop) {
+                await self.pause(for: DHTNode.connectTimeLimit)
+                return .failure(.holepunchAborted)
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .failure(.destroyed)
+        }
     }
 
     private func pause(for duration: Duration) async {
