@@ -6,9 +6,14 @@ import Testing
 
 #if canImport(Glibc)
     import Glibc
+#endif
 
-    /// What real sockets put on the wire, seen by a plain socket of the system beside them.
-    @Suite struct SocketWireTests {
+/// What real sockets put on the wire, seen by a plain socket of the system beside them. On Linux only: the system's
+/// structures and options are its own.
+@Suite struct SocketWireTests {}
+
+#if canImport(Glibc)
+    extension SocketWireTests {
         /// A UDP socket without any of ours, which reports the time to live of what it receives.
         private final class PlainSocket {
             let descriptor: Int32
