@@ -10,7 +10,7 @@ package struct LookupFigures: Sendable, Codable {
     package var success = 0.0
     /// Referrals from a node of the own table to the closest node found, on average.
     package var meanHopCount = 0.0
-    /// Datagrams that the searching node sent, on average.
+    /// Requests that the searching node sent meanwhile, repetitions and its upkeep included, on average.
     package var meanMessageCount = 0.0
     /// The virtual time until the record was found first, in milliseconds: the median and the 99th percentile.
     package var medianMilliseconds = 0.0

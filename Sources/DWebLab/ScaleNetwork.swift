@@ -151,7 +151,8 @@ final class ScaleNetwork {
 
     private func send(_ datagram: OutgoingDatagram, from source: Int) {
         let destination = ScaleNetwork.index(of: datagram.destination)
-        members[source].sentCount += 1
+        // Answers to others are not what a search costs.
+        if datagram.bytes.first == RPCRequest.typeByte { members[source].sentCount += 1 }
         datagramCount += 1
         guard destination < members.count, members[destination].isAlive,
             !isPartitioned || members[source].side == members[destination].side

@@ -20,6 +20,7 @@ extension DHTNode {
     /// Streams, open and in the making, that one node carries at a time.
     static let streamLimit = 8_192
     private static let withdrawalTimeLimit = Duration.seconds(5)
+    private static let firstWordRepetitions: [Duration] = [.milliseconds(500), .milliseconds(1_500), .seconds(4)]
 
     // MARK: Dialling
 
@@ -151,9 +152,21 @@ extension DHTNode {
             stream: entry.stream, handshake: handshake, kind: path.kind, ownSocket: isOwnSocket ? path.socket : nil)
         links[entry.stream.localID] = link
         if path.isRelayed { noteRelayed(link, path.connection) }
-        // A client that anybody can reach waits for our first packet, whether or not there is something to say yet.
-        if !path.isInitiator, path.kind == .open { try? entry.stream.sendMessage([]) }
+        if !path.isInitiator, path.kind == .open { speakFirst(link) }
         entry.finish(.success(link))
+    }
+
+    /// Lets a client that anybody can reach hear of us: it waits for our first packet, whether or not there is something
+    /// to say yet. A message may be lost, so it is repeated until something came back.
+    private func speakFirst(_ link: StreamLink) {
+        try? link.stream.sendMessage([])
+        for delay in DHTNode.firstWordRepetitions {
+            _ = schedule(at: loop.now + delay) { [weak self, weak link] in
+                guard let self, let link, !link.isClosed, link.stream.statistics.packetsReceived == 0 else { return }
+                try? link.stream.sendMessage([])
+                self.assumeIsolated { $0.settleLater() }
+            }
+        }
     }
 
     func failConnection(_ connection: ConnectionID, _ error: ConnectError) {

@@ -9,7 +9,7 @@ import Testing
         let message: Comment = "\(report)"
         #expect(report.healthy.success == 1, message)
         #expect(report.healthy.meanHopCount < 4, message)
-        #expect(report.healthy.meanMessageCount < 60, message)
+        #expect(report.healthy.meanMessageCount < 120, message)
         #expect(report.afterTenth.success == 1, message)
         #expect(report.afterHalf.success >= 0.95, message)
         #expect(report.meanTableCount > 60, message)
