@@ -49,7 +49,8 @@ struct DWebCommand: AsyncParsableCommand {
             } catch {
                 // Requests for help and wrong usage are the parser's to show.
                 guard let failure = CommandFailure(describing: error) else { throw error }
-                Console(isJSON: false, isQuiet: false).say("dweb: \(failure.description)")
+                let text = failure.description
+                Console(isJSON: false, isQuiet: false).say("dweb: \(text)" + (text.hasSuffix(".") ? "" : "."))
                 exit(withError: failure.status.code)
             }
         } catch {

@@ -16,6 +16,9 @@ public actor DTree {
         public var skipsEqualValues = false
         /// Whether every change is refused.
         public var isReadOnly = false
+        /// Whether peers are told what a lookup that waits is looking for, so that they can name the blocks it needs;
+        /// see ``DTree/exchangeHints()``.
+        public var asksForHints = true
 
         /// The defaults: no metadata, every put is written.
         public init() {}
@@ -302,29 +305,6 @@ public actor DTree {
         guard !prefix.isEmpty, entry.key.starts(with: prefix) else { return entry }
         var result = entry
         result.key = Array(entry.key.dropFirst(prefix.count))
-        return result
-    }
-}
-
-extension DTree {
-    /// The name of the extension of the log by which peers help each other with lookups.
-    package static let hintExtensionName = TreeHint.extensionName
-
-    /// The messages that answer a peer's question about which blocks a lookup or scan needs; none for anything else.
-    ///
-    /// Answers come from what is stored here, and from a bounded number of blocks.
-    package func answers(to message: [UInt8]) async -> [[UInt8]] {
-        guard let hint = try? TreeHint(decoding: message), hint.get != nil || hint.scan != nil else { return [] }
-        return await engine.answers(to: hint).map(\.encoded)
-    }
-
-    /// The blocks that a peer's message names and that should be fetched: missing here, and part of the log.
-    package func blocksToFetch(for message: [UInt8]) async -> [UInt64] {
-        guard let cache = (try? TreeHint(decoding: message))?.cache else { return [] }
-        var result: [UInt64] = []
-        for block in cache.blocks where block < database.length {
-            if (try? await database.has(block)) == false { result.append(block) }
-        }
         return result
     }
 }

@@ -6,8 +6,9 @@ extension TreeEngine {
     /// Repeats a step of an algorithm until every block that it needs is in memory.
     func repeating<Result>(
         _ view: TreeView, _ deadline: ReadDeadline, ahead: (UInt64) -> [UInt64] = { _ in [] },
-        _ step: () throws(TreeStop) -> Result
+        asking question: TreeHint? = nil, _ step: () throws(TreeStop) -> Result
     ) async throws(DTreeError) -> Result {
+        var question = question
         for _ in 0..<TreeLimits.loadsPerStep {
             try check(view)
             let missing: UInt64
@@ -19,7 +20,10 @@ extension TreeEngine {
                 case .fault(let fault, let block): throw DTreeError(fault, block: block)
                 }
             }
-            try await load(missing, ahead: ahead(missing), deadline)
+            let asked = lastQuestion
+            try await load(missing, ahead: ahead(missing), deadline, asking: question)
+            // One question for each lookup.
+            if lastQuestion != asked { question = nil }
         }
         throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than any honest tree")
     }
@@ -60,7 +64,8 @@ extension TreeEngine {
     func find(_ key: [UInt8], _ view: TreeView?, _ options: ReadOptions) async throws(DTreeError) -> DTree.Entry? {
         let deadline = ReadDeadline(options, now: loop.now)
         let view = try await prepare(view, options)
-        let block = try await repeating(view, deadline) { [cache] () throws(TreeStop) in
+        let question = TreeHint(get: TreeHint.Get(version: view.version, key: key))
+        let block = try await repeating(view, deadline, asking: question) { [cache] () throws(TreeStop) in
             try TreeLookup.find(key, version: view.version, in: cache)
         }
         guard let block else { return nil }
@@ -137,7 +142,9 @@ extension TreeEngine {
                     try await load(block, ahead: Array(cursor.wanted.prefix(limit - entries.count)), deadline)
                 } else if entries.isEmpty {
                     let ahead = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
-                    try await load(block, ahead: ahead, deadline)
+                    // A short scan needs no help beyond what it asks for itself.
+                    let question = limit >= TreeLimits.hintScanEntryCount ? cursor.question() : nil
+                    try await load(block, ahead: ahead, deadline, asking: question)
                 } else {
                     return (cursor, entries)
                 }

@@ -31,6 +31,10 @@ package actor TreeEngine {
     var activeBatch: UInt64?
     var batchDraft: TreeDraft?
     private var nextBatch: UInt64 = 1
+    /// When peers were asked for hints last.
+    var lastQuestion: MonotonicTime?
+    /// Blocks that are being fetched because peers named them.
+    var hintedCount = 0
 
     init(database: DDatabase, runtime: DWebRuntime, options: DTree.Options) {
         self.database = database
@@ -96,8 +100,11 @@ package actor TreeEngine {
 
     // MARK: Loading
 
-    /// Brings a block into memory, and those of `ahead` that are missing as well.
-    func load(_ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline) async throws(DTreeError) {
+    /// Brings a block into memory, and those of `ahead` that are missing as well. Where a peer has to give it, peers
+    /// are told of the question behind it first.
+    func load(
+        _ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline, asking question: TreeHint? = nil
+    ) async throws(DTreeError) {
         let fork = cacheFork
         if ahead.isEmpty, let blocks = try await stored(sequence..<sequence + 1) {
             try keep(blocks[0], sequence, of: fork, needed: sequence)
@@ -122,6 +129,7 @@ package actor TreeEngine {
             }
         }
         if absent.contains(sequence) {
+            if let question, deadline.moment != nil { await ask(question) }
             try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
         } else {
             cache.touch(sequence)
@@ -188,7 +196,7 @@ package actor TreeEngine {
     }
 
     /// Groups indices into runs without gaps, ascending.
-    private static func runs(of sequences: [UInt64]) -> [Range<UInt64>] {
+    static func runs(of sequences: [UInt64]) -> [Range<UInt64>] {
         if sequences.count == 1 { return [sequences[0]..<sequences[0] + 1] }
         var runs: [Range<UInt64>] = []
         for sequence in sequences.sorted() {

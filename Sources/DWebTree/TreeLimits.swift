@@ -40,4 +40,14 @@ package enum TreeLimits {
     package static let hintMessageBlockCount = 128
     /// Bytes of a hint message.
     package static let hintByteCount = 256 << 10
+    /// Questions and answers of peers that wait their turn.
+    package static let hintQueueCount = 32
+    /// Blocks that are fetched at once because peers named them; spec 50 section 11.13.
+    package static let hintOutstandingCount = 4_096
+    /// How long after a question answers are taken.
+    package static let hintAnswerTime: Duration = .seconds(30)
+    /// Entries that a scan has asked for at once before it asks peers for hints.
+    package static let hintScanEntryCount = 64
+    /// Blocks that a scan visits before it asks peers again; spec 50 section 7.4.
+    package static let hintScanBlockCount = 2_048
 }

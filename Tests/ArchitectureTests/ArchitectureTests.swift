@@ -57,7 +57,7 @@ import Testing
         ]),
         "DWeb": [
             "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
-            "DWebNetworker",
+            "DWebNetworker", "DWebTree", "DWebDrive",
         ],
     ]
 

@@ -5,7 +5,7 @@ import Testing
 /// every test that it names exists.
 @Suite struct ConformanceTests {
     /// How many statements the checklist of each specification has.
-    private static let itemCounts = ["00": 36, "10": 46, "20": 62, "30": 47, "40": 40]
+    private static let itemCounts = ["00": 36, "10": 46, "20": 62, "30": 47, "40": 40, "50": 60]
     /// What may stand in the place of a test, or behind one, with the reason after a colon.
     private static let gaps = ["not implemented yet:", "no test yet:"]
 

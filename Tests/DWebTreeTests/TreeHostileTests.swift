@@ -235,4 +235,66 @@ import Testing
             }
         }
     }
+
+    @Test func peersNameTheBlocksOfALookup() throws {
+        let world = SimulatedWorld(seed: 8)
+        try world.run {
+            let first = try await Basestore.open("store", runtime: world.host(1))
+            let second = try await Basestore.open("store", runtime: world.host(2))
+            let log = try await first.database(named: "tree")
+            let writer = DTree(log, runtime: first.runtime)
+            let batch = writer.batch()
+            for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
+            try await batch.flush()
+            let remote = try await second.database(key: log.key)
+            let reader = DTree(remote, runtime: second.runtime)
+            try await connected(first, second) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await writer.exchangeHints() }
+                    var answers = try remote.messageExtension(DTree.hintExtensionName, as: .bytes).messages()
+                        .makeAsyncIterator()
+                    // What nobody asked for is not fetched.
+                    let unasked = TreeHint(cache: TreeHint.Cache(start: 1, end: 3, blocks: [1, 2])).encoded
+                    #expect(await reader.blocksToFetch(for: unasked).count <= 2)
+                    #expect(await !reader.engine.takeHint(2))
+                    #expect(try await reader.get("k12345")?.value == bytes("2345"))
+                    let received = await answers.next()
+                    let answer = try TreeHint(decoding: try #require(received?.message))
+                    let named = try #require(answer.cache?.blocks)
+                    #expect(named.contains(2_346) && named.count < 60)
+                    #expect(await reader.engine.takeHint(2))
+                    #expect(await !reader.engine.takeHint(TreeLimits.hintOutstandingCount))
+                    await reader.engine.endHint(2)
+                    group.cancelAll()
+                }
+            }
+        }
+    }
+
+    @Test func readersFetchWhatPeersName() throws {
+        let world = SimulatedWorld(seed: 9)
+        try world.run {
+            let first = try await Basestore.open("store", runtime: world.host(1))
+            let second = try await Basestore.open("store", runtime: world.host(2))
+            let log = try await first.database(named: "tree")
+            let writer = DTree(log, runtime: first.runtime)
+            for index in 0..<500 { try await writer.put("k\(10_000 + index)", "\(index)") }
+            let remote = try await second.database(key: log.key)
+            let reader = DTree(remote, runtime: second.runtime)
+            try await connected(first, second) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await reader.exchangeHints() }
+                    #expect(try await reader.get("k10250")?.value == bytes("250"))
+                    #expect(try await !remote.has(17))
+                    let peer = try #require(try await log.peers().first?.id)
+                    let hint = TreeHint(cache: TreeHint.Cache(start: 17, end: 19, blocks: [17, 18, 1 << 40]))
+                    try await log.messageExtension(DTree.hintExtensionName, as: .bytes).send(hint.encoded, to: peer)
+                    try await remote.download(18..<19)
+                    for _ in 0..<100 where try await !remote.has(17) { try await remote.update(upTo: .seconds(1)) }
+                    #expect(try await remote.has(17))
+                    group.cancelAll()
+                }
+            }
+        }
+    }
 }

@@ -33,16 +33,15 @@ struct BenchTreeCommand: AsyncParsableCommand {
             try await BenchStore.onLoop(of: runtime) {
                 let single = DTree(try await store.database(named: "single"), runtime: runtime)
                 let singleCount = BenchTreeCommand.singleCount / scale
-                let singleSeconds = try await BenchStore.seconds {
+                try await measure("tree put, one by one", singleCount, "puts", console) {
                     for index in 0..<singleCount {
                         try await single.put(Self.key(index, of: singleCount), Self.value(index))
                     }
                 }
-                report("tree put, one by one", Double(singleCount) / singleSeconds, "puts/s", console)
 
                 let tree = DTree(try await store.database(named: "batch"), runtime: runtime)
                 let keyCount = BenchTreeCommand.batchKeyCount / scale
-                let batchSeconds = try await BenchStore.seconds {
+                try await measure("tree put, batches of 1,000", keyCount, "puts", console) {
                     var index = 0
                     while index < keyCount {
                         let batch = tree.batch()
@@ -53,12 +52,11 @@ struct BenchTreeCommand: AsyncParsableCommand {
                         try await batch.flush()
                     }
                 }
-                report("tree put, batches of 1,000", Double(keyCount) / batchSeconds, "puts/s", console)
 
                 // Another tree of the same log has nothing in memory yet.
                 let cold = DTree(try await store.database(named: "batch"), runtime: runtime)
                 let getCount = BenchTreeCommand.getCount / scale
-                let getSeconds = try await BenchStore.seconds {
+                try await measure("tree get, scattered", getCount, "gets", console) {
                     for index in 0..<getCount {
                         let key = Self.key(index &* 7_919 % keyCount, of: keyCount)
                         guard try await cold.get(key, .localOnly) != nil else {
@@ -66,19 +64,29 @@ struct BenchTreeCommand: AsyncParsableCommand {
                         }
                     }
                 }
-                report("tree get, scattered", Double(getCount) / getSeconds, "gets/s", console)
 
                 let scanned = DTree(try await store.database(named: "batch"), runtime: runtime)
                 var entryCount = 0
-                let scanSeconds = try await BenchStore.seconds {
+                try await measure("tree scan", keyCount, "entries", console) {
                     for try await _ in scanned.entries(.localOnly) { entryCount += 1 }
                 }
                 guard entryCount == keyCount else { throw CommandFailure(.failure, "The scan missed keys.") }
-                report("tree scan", Double(entryCount) / scanSeconds, "entries/s", console)
                 report(
                     "tree, peak memory", Double(ProcessFigures.peakMemoryByteCount) / 1_048_576, "MiB", console)
             }
         }
+    }
+
+    /// Reports how many a second passed, and how many a second of the processor would: what others do on the machine
+    /// changes the first far more than the second.
+    private func measure(
+        _ name: String, _ count: Int, _ unit: String, _ console: Console, _ body: () async throws -> Void
+    ) async throws {
+        let processor = ProcessFigures.processorSeconds
+        let seconds = try await BenchStore.seconds(body)
+        let used = max(1e-9, ProcessFigures.processorSeconds - processor)
+        report(name, Double(count) / seconds, "\(unit)/s", console)
+        report(name + ", of the processor", Double(count) / used, "\(unit)/s", console)
     }
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {

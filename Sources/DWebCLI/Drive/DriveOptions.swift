@@ -103,12 +103,17 @@ struct DrivePlace: Sendable {
     let isMemory: Bool
 
     init(_ reference: DriveReference, _ options: DriveStoreOptions) {
+        self.init(reference, namedStore: options.namedStore, isMemory: options.memory)
+    }
+
+    /// The place of a drive in a store that was named, in memory, or in a store of its own.
+    init(_ reference: DriveReference, namedStore: String? = nil, isMemory: Bool = false) {
         self.reference = reference
-        isMemory = options.memory
-        isShared = options.namedStore != nil
-        if options.memory {
+        self.isMemory = isMemory
+        isShared = namedStore != nil
+        if isMemory {
             storePath = nil
-        } else if let named = options.namedStore {
+        } else if let named = namedStore {
             storePath = named
         } else {
             let home = DriveHome.standard

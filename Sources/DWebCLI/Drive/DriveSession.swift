@@ -33,7 +33,7 @@ struct DriveSession: Sendable {
             return try await Node.with(
                 runtime, store, storePath: place.isMemory ? nil : place.storePath, network: network
             ) { node in
-                try await joining(drive.discoveryKey, of: node) {
+                try await joining(drive.discoveryKey, of: node, hints: drive.tree) {
                     try await awaitNewest(
                         drive.database, node, timeout: .seconds(wait.timeout), console, what: "drive")
                     return try await body(DriveSession(drive: drive, store: store, node: node))
@@ -63,14 +63,20 @@ struct DriveSession: Sendable {
         }
     }
 
-    /// Looks for peers of a log while `body` runs.
+    /// Looks for peers of a log while `body` runs, and takes their hints about a tree in it.
     static func joining<Result: Sendable>(
-        _ key: DiscoveryKey, of node: Node, announce: Bool = false,
+        _ key: DiscoveryKey, of node: Node, hints tree: DTree? = nil,
         _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
+            if let tree {
+                group.addTask {
+                    try await tree.exchangeHints()
+                    return nil
+                }
+            }
             group.addTask {
-                try await node.networker.join(key, announce: announce, lookup: true)
+                try await node.networker.join(key, announce: false, lookup: true)
                 return nil
             }
             group.addTask { try await body() }

@@ -48,7 +48,8 @@ enum TransferView {
         for refusal in summary.refusals.prefix(20) { console.say("Left out: \(refusal.path): \(refusal.reason).") }
         let count = summary.refusalCount
         throw CommandFailure(
-            .failure, "\(count) \(count == 1 ? "path was" : "paths were") left out." + (advice.isEmpty ? "" : " \(advice)"))
+            .failure,
+            "\(count) \(count == 1 ? "path was" : "paths were") left out." + (advice.isEmpty ? "" : " \(advice)"))
     }
 }
 

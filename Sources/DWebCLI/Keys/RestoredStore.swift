@@ -56,7 +56,9 @@ struct RestoredStore: Sendable {
         _ console: Console, _ more: @escaping @Sendable () async throws -> Void
     ) async throws {
         console.say("The keys of this store were restored; asking peers how far the log had come ...")
-        try await Node.with(runtime, store, network: network) { node in
+        // Not the store's own identity: the machine that it comes from may still be online with it.
+        let identity = KeyPair(seed: runtime.entropy.seed())
+        try await Node.with(runtime, store, network: network, identity: identity) { node in
             try await DriveSession.joining(database.discoveryKey, of: node) {
                 try await RestoredStore.catchUp(database)
                 try await more()

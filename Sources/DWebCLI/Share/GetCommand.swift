@@ -47,7 +47,9 @@ struct GetCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard !live || version == nil else { throw ValidationError("--live follows the newest version: leave --version out.") }
+        guard !live || version == nil else {
+            throw ValidationError("--live follows the newest version: leave --version out.")
+        }
         guard !live || destination != "-" else { throw ValidationError("Standard output cannot follow changes.") }
     }
 
@@ -78,7 +80,8 @@ struct GetCommand: AsyncParsableCommand {
         let file = try await singleFile(drive)
         if destination == "-" {
             guard let file else {
-                throw CommandFailure(.usage, "The drive has more than one file: name a folder, or one file with --path.")
+                throw CommandFailure(
+                    .usage, "The drive has more than one file: name a folder, or one file with --path.")
             }
             try await writeToStandardOutput(drive, file)
             return

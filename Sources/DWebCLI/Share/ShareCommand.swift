@@ -37,6 +37,7 @@ struct ShareCommand: AsyncParsableCommand {
         let version: UInt64
         let files: Int
         let byteCount: UInt64
+        let contentBlocks: UInt64
         let seconds: Double
         let address: String?
     }
@@ -114,8 +115,16 @@ struct ShareCommand: AsyncParsableCommand {
         try await emit(
             drive, summary, since: started, address: await node.networker.localAddress?.description, console)
         console.say("Fetch it with: dweb get \(drive.key.text). Ctrl-C stops.")
+        let content = try await drive.contentDatabase()
+        defer {
+            let statistics = content.statistics
+            console.say(
+                "Gave \(statistics.uploadedBlockCount) blocks of content, \(Format.bytes(statistics.uploadedByteCount))."
+            )
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await Narrator.tell(node.networker, console) }
+            group.addTask { try await drive.tree.exchangeHints() }
             if live { group.addTask { try await follow(drive, source, memory, console) } }
             try await group.waitForAll()
         }
@@ -135,8 +144,11 @@ struct ShareCommand: AsyncParsableCommand {
         console.emit(
             Shared(
                 key: drive.key.text, discoveryKey: drive.discoveryKey.hex, version: drive.version, files: files,
-                byteCount: byteCount, seconds: seconds, address: address), text: drive.key.text)
-        for refusal in summary?.refusals.prefix(20) ?? [] { console.say("Left out: \(refusal.path): \(refusal.reason).") }
+                byteCount: byteCount, contentBlocks: try await drive.contentDatabase().length, seconds: seconds,
+                address: address), text: drive.key.text)
+        for refusal in summary?.refusals.prefix(20) ?? [] {
+            console.say("Left out: \(refusal.path): \(refusal.reason).")
+        }
         console.say(
             "Sharing \(Format.count(UInt64(files))) \(files == 1 ? "file" : "files"), \(Format.bytes(byteCount)), ready in "
                 + "\(Format.duration(seconds: seconds)).")

@@ -125,6 +125,8 @@ struct SyncCommand: AsyncParsableCommand {
             drive, summary, seconds: Date().timeIntervalSince(started), path: destination)
         if !dryRun { console.emit(report, text: drive.key.text) }
         console.say(report.text.prefix(1).uppercased() + report.text.dropFirst() + ".")
-        if !live { try TransferView.check(summary, console, advice: force ? "" : "Use --force to replace what is there.") }
+        if !live {
+            try TransferView.check(summary, console, advice: force ? "" : "Use --force to replace what is there.")
+        }
     }
 }

@@ -25,12 +25,15 @@ struct Node: Sendable {
     ///
     /// Ctrl-C ends `body` alone, so that the networker can withdraw what it announced.
     ///
-    /// - Parameter storePath: The store's directory, where DHT nodes are remembered; nil to remember none.
+    /// - Parameters:
+    ///   - storePath: The store's directory, where DHT nodes are remembered; nil to remember none.
+    ///   - identity: The identity of all connections; nil for the store's own.
     static func with<Result: Sendable>(
         _ runtime: DWebRuntime, _ store: Basestore, storePath: String? = nil, network: NetworkOptions,
-        _ body: @escaping @Sendable (Node) async throws -> Result
+        identity: KeyPair? = nil, _ body: @escaping @Sendable (Node) async throws -> Result
     ) async throws -> Result {
         var configuration = try network.configuration()
+        configuration.keyPair = identity
         // Beside the store, so that a restart needs no bootstrap node.
         if let storePath { configuration.knownNodesFile = DiskFile(path: storePath + "/NODES") }
         return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in

@@ -30,6 +30,9 @@ package struct TreeCursor: Sendable {
     /// Whether the walk still looks for the place where its range starts.
     private var isSeeking: Bool
     private var lastKey: [UInt8]?
+    /// Steps taken so far, and those after which peers are asked again.
+    private var stepCount = 0
+    private var nextQuestion = 0
 
     /// A walk through `range` of a version.
     package init(version: UInt64, range: KeyRange, isReversed: Bool = false) {
@@ -91,6 +94,7 @@ package struct TreeCursor: Sendable {
     /// Goes past what comes next.
     package mutating func skip() {
         guard !stack.isEmpty else { return }
+        stepCount += 1
         isSeeking = false
         stack[stack.count - 1].position += isReversed ? -1 : 1
     }
@@ -143,6 +147,15 @@ package struct TreeCursor: Sendable {
     /// The walk's stack for a cache request; spec 50 section 7.5.
     package var checkpoint: [UInt64] {
         stack.flatMap { [$0.pointer.block, $0.pointer.offset, UInt64(max(0, $0.position))] }
+    }
+
+    /// What to ask peers about the rest of the walk; nil if they were asked not long ago; spec 50 section 7.4.
+    package mutating func question() -> TreeHint? {
+        guard stepCount >= nextQuestion else { return nil }
+        nextQuestion = stepCount + TreeLimits.hintScanBlockCount
+        return TreeHint(
+            scan: TreeHint.Scan(
+                version: version, range: range, limit: 0, isReversed: isReversed, checkpoint: checkpoint))
     }
 
     /// Takes up a walk at the checkpoint of a peer, whose numbers may be anything.
