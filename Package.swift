@@ -38,8 +38,7 @@ let package = Package(
         .executable(name: "dweb", targets: ["DWebCLI"]),
     ],
     traits: [
-        .trait(name: "Daemon", description: "The daemon in the program dweb, with its gRPC and HTTP servers."),
-        .default(enabledTraits: ["Daemon"]),
+        .trait(name: "Daemon", description: "The daemon in the program dweb, with its gRPC and HTTP servers.")
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

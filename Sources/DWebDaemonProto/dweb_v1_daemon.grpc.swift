@@ -1,3 +1,5 @@
+// swift-format-ignore-file
+#if Daemon
 /// The control interface of the dDrive daemon (`dweb daemon`).
 ///
 /// Served over a Unix socket that only its owner can open, and over TCP where a bearer token is asked for in the metadata
@@ -3242,4 +3244,4 @@ extension Dweb_V1_Daemon.ClientProtocol {
             onResponse: handleResponse
         )
     }
-}
+}#endif

@@ -1,3 +1,5 @@
+// swift-format-ignore-file
+#if Daemon
 // DO NOT EDIT.
 // swift-format-ignore-file
 // swiftlint:disable all
@@ -2672,3 +2674,4 @@ nonisolated extension Dweb_V1_ReadLogResponse: SwiftProtobuf.Message, SwiftProto
     return true
   }
 }
+#endif

@@ -91,7 +91,9 @@ class Lab:
             ["daemon", "start", "--daemon", self.daemon_folder, "--bootstrap", self.bootstrap, "--port", "0", "--no-web",
              "--log-level", "warning", "--json"], stdout=subprocess.PIPE, stderr=self.log)
         if not self.daemon.stdout.readline():
-            raise SystemExit(f"round {self.kills}: the daemon did not start; its log is in {self.folder}/daemon.log")
+            with open(self.folder + "/daemon.log") as log:
+                last = log.read()[-2000:]
+            raise SystemExit(f"after {self.kills} kills the daemon did not start: {last}")
         self.starts.append(time.monotonic() - begun)
 
     def kill_daemon(self):
