@@ -31,8 +31,11 @@ struct DriveHome {
             let own = "\(drives)/\((target as NSString).lastPathComponent)"
             if FileManager.default.fileExists(atPath: own) { return own }
         }
-        return "\(drives)/key-\(key.discoveryKey.hex.prefix(32))"
+        return store(copying: key)
     }
+
+    /// The store of a copy of the drive with a key, whoever made it.
+    func store(copying key: PublicKey) -> String { "\(drives)/key-\(key.discoveryKey.hex.prefix(32))" }
 
     /// Notes what a store holds, for people and for ``store(key:)``.
     func note(_ label: DriveLabel, store: String, isOwn: Bool) {

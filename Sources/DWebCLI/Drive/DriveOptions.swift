@@ -126,6 +126,21 @@ struct DrivePlace: Sendable {
         }
     }
 
+    /// The place of a copy of the drive, for when the drive's own store on this machine is in use, for example because it
+    /// is being shared; nil where there is no other place.
+    var copy: DrivePlace? {
+        guard case .key(let key) = reference, !isShared, !isMemory else { return nil }
+        let path = DriveHome.standard.store(copying: key)
+        return path == storePath ? nil : DrivePlace(reference, storePath: path)
+    }
+
+    private init(_ reference: DriveReference, storePath: String) {
+        self.reference = reference
+        self.storePath = storePath
+        isShared = false
+        isMemory = false
+    }
+
     /// Whether a store is there already.
     var exists: Bool { storePath.map { FileManager.default.fileExists(atPath: $0 + "/CORESTORE") } ?? false }
 

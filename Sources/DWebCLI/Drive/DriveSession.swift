@@ -24,7 +24,20 @@ struct DriveSession: Sendable {
                     .storage, "There is no drive called '\(place.reference.title)', and that text is no key.")
             }
         }
-        return try await Node.withStore(path: place.storePath, isMemory: place.isMemory) { runtime, store in
+        do {
+            return try await reading(place, network, wait, console, body)
+        } catch let error as BasestoreError where error.code == .locked {
+            guard let copy = place.copy else { throw error }
+            // Shared from this machine at this moment: fetched like from any other.
+            return try await reading(copy, network, wait, console, body)
+        }
+    }
+
+    private static func reading<Result: Sendable>(
+        _ place: DrivePlace, _ network: NetworkOptions, _ wait: WaitOptions, _ console: Console,
+        _ body: @escaping @Sendable (DriveSession) async throws -> Result
+    ) async throws -> Result {
+        try await Node.withStore(path: place.storePath, isMemory: place.isMemory) { runtime, store in
             let drive = try await place.open(in: store)
             place.note(drive)
             guard !drive.isWritable, !wait.offline else {
