@@ -35,6 +35,8 @@ let package = Package(
     products: [
         .library(name: "DWeb", targets: ["DWeb"]),
         .library(name: "DWebSimulation", targets: ["DWebSimulation"]),
+        // For the package in Fuzz/ only.
+        .library(name: "DWebFuzzTargets", targets: ["DWebFuzzTargets"]),
         .executable(name: "dweb", targets: ["DWebCLI"]),
     ],
     traits: [
@@ -178,6 +180,14 @@ let package = Package(
         tests("DWebCLITests", ["DWeb", "DWebCLI", argumentParser]),
         tests("ScenarioTests", ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
+        tests("FuzzTests", ["DWebBase", "DWebFuzzTargets"]),
+        .target(
+            name: "DWebFuzzTargets",
+            dependencies: [
+                "DWebBase", "DWebCrypto", "DWebLogCore", "DWebWireCore", "DWebDHTCore", "DWebStreamCore",
+                "DWebDatabase",
+                "DWebTree", "DWebDrive",
+            ], path: "Tests/DWebFuzzTargets", swiftSettings: settings),
         .target(
             name: "DWebStreamFuzz", dependencies: ["DWebBase", "DWebStreamCore"], path: "Tests/DWebStreamFuzz",
             swiftSettings: settings),

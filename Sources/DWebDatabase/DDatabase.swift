@@ -21,15 +21,24 @@ public actor DDatabase {
     /// How the session encrypts and decrypts blocks.
     nonisolated let encryption: BlockEncryption?
     var cachedCipher: BlockCipher?
+    /// What a snapshot still sees of blocks that were deleted after it was taken.
+    var view: SnapshotView?
 
     /// Opens a session over a log.
-    package init(engine: LogEngine, frozen: Head? = nil, encryption: BlockEncryption? = nil) {
+    package init(engine: LogEngine, encryption: BlockEncryption? = nil) {
+        self.init(engine: engine, frozen: nil, encryption: encryption, view: nil)
+    }
+
+    init(
+        engine: LogEngine, frozen: Head?, encryption: BlockEncryption?, view: SnapshotView?, isWeak: Bool = false
+    ) {
         self.engine = engine
         self.frozen = frozen
         self.encryption = encryption
+        self.view = view
         key = engine.key
         discoveryKey = engine.discoveryKey
-        hold = LogHold(engine)
+        hold = LogHold(engine, isWeak: isWeak)
     }
 
     /// The runtime's loop.
@@ -63,6 +72,10 @@ public actor DDatabase {
         statistics.droppedEventCount = UInt64(engine.events.droppedCount)
         return statistics
     }
+    /// How many leading blocks some peer was seen to store, also in earlier runs.
+    public nonisolated var remoteContiguousLength: UInt64 {
+        min(head.length, engine.published.remoteContiguousLength)
+    }
     /// Whether the session is a snapshot.
     public nonisolated var isSnapshot: Bool { frozen != nil }
 
@@ -91,14 +104,30 @@ public actor DDatabase {
         return try await engine.append(blocks, cipher: try cipher())
     }
 
-    /// Forgets every block from `newLength` on, in this log and, once they learn of it, at its readers.
+    /// Appends blocks only if the log has at most `maximumLength` blocks after that: a caller who read the log's length
+    /// learns in this way that nobody appended meanwhile.
     ///
-    /// - Throws: ``DDatabaseError`` with code `outOfBounds` beyond the log's length, `notWritable`, `storage` or
-    ///   `closed`.
-    public func truncate(to newLength: UInt64) async throws(DDatabaseError) {
+    /// - Throws: ``DDatabaseError`` with code `outOfBounds` if the log would become longer, and as
+    ///   ``append(_:)-([[UInt8]])``.
+    @discardableResult
+    public func append(_ blocks: [[UInt8]], maximumLength: UInt64) async throws(DDatabaseError) -> Range<UInt64> {
         try checkOpen()
         try checkWritable()
-        try await engine.truncate(to: newLength)
+        return try await engine.append(blocks, maximumLength: maximumLength, cipher: try cipher())
+    }
+
+    /// Forgets every block from `newLength` on, in this log and, once they learn of it, at its readers.
+    ///
+    /// - Parameters:
+    ///   - newLength: The number of blocks that stay.
+    ///   - fork: The number of the history that begins here; nil for the next one. A higher one overrules histories that
+    ///     another copy of the log may have begun.
+    /// - Throws: ``DDatabaseError`` with code `outOfBounds` (beyond the log's length, or a fork that is not higher than
+    ///   the present one), `notWritable`, `storage` or `closed`.
+    public func truncate(to newLength: UInt64, fork: UInt64? = nil) async throws(DDatabaseError) {
+        try checkOpen()
+        try checkWritable()
+        try await engine.truncate(to: newLength, fork: fork)
     }
 
     /// Deletes the stored bytes of `range`; the blocks stay part of the log and can be downloaded again.
@@ -122,7 +151,7 @@ public actor DDatabase {
         at index: UInt64, _ options: ReadOptions = ReadOptions()
     ) async throws(DDatabaseError) -> [UInt8] {
         try checkOpen()
-        try checkFrozen(index..<index &+ 1)
+        if frozen != nil { return try decrypted(try await frozenBlock(at: index, options), at: index) }
         return try decrypted(try await engine.block(at: index, options, for: hold.session), at: index)
     }
 
@@ -131,7 +160,9 @@ public actor DDatabase {
         at range: Range<UInt64>, _ options: ReadOptions = ReadOptions()
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
-        try checkFrozen(range)
+        if try await !isUnchanged(range) {
+            return try decrypted(try await frozenBlocks(at: range, options), from: range.lowerBound)
+        }
         return try decrypted(
             try await engine.blocks(at: range, options, for: hold.session), from: range.lowerBound)
     }
@@ -153,7 +184,9 @@ public actor DDatabase {
         from start: UInt64, to end: UInt64, _ options: ReadOptions
     ) async throws(DDatabaseError) -> [[UInt8]] {
         try checkOpen()
-        try checkFrozen(start..<end)
+        if try await !isUnchanged(start..<end) {
+            return [try decrypted(try await frozenBlock(at: start, options), at: start)]
+        }
         return try decrypted(
             try await engine.readAhead(from: start, to: end, options, for: hold.session), from: start)
     }
@@ -167,7 +200,8 @@ public actor DDatabase {
     /// Whether every block of `range` is stored locally.
     public func has(_ range: Range<UInt64>) async throws(DDatabaseError) -> Bool {
         try checkOpen()
-        return try await engine.has(range)
+        if try await isUnchanged(range), try await engine.has(range) { return true }
+        return try await view?.hasBlocks(range, before: length) ?? false
     }
 
     /// The block that contains the byte at `byteOffset`, counted from the start of the log without what encryption
@@ -187,17 +221,21 @@ public actor DDatabase {
     /// Without a peer that has the blocks it waits for one. Cancel the task to stop.
     ///
     /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
-    public func download(_ range: Range<UInt64>) async throws(DDatabaseError) {
+    public func download(
+        _ range: Range<UInt64>, order: DownloadOrder = .linear
+    ) async throws(DDatabaseError) {
         try checkOpen()
-        try await engine.download(range, for: hold.session)
+        try await engine.download(range, order, for: hold.session)
     }
 
     /// Downloads every block from `range`'s start on, also those appended later, until the task is cancelled.
     ///
     /// - Throws: ``DDatabaseError`` with code `cancelled`, `closed` or `storage`.
-    public func download(_ range: PartialRangeFrom<UInt64>) async throws(DDatabaseError) {
+    public func download(
+        _ range: PartialRangeFrom<UInt64>, order: DownloadOrder = .linear
+    ) async throws(DDatabaseError) {
         try checkOpen()
-        try await engine.download(range.lowerBound..<UInt64.max, for: hold.session)
+        try await engine.download(range.lowerBound..<UInt64.max, order, for: hold.session)
     }
 
     /// Asks peers whether the log has grown, and returns whether it is longer or has another fork than before.
@@ -236,44 +274,5 @@ public actor DDatabase {
     public func setUserData(_ name: String, _ value: [UInt8]?) async throws(DDatabaseError) {
         try checkOpen()
         try await engine.setUserData(name, value)
-    }
-
-    // MARK: Sessions
-
-    /// Another session over the same log, with its own lifetime.
-    public func session() throws(DDatabaseError) -> DDatabase {
-        try checkOpen()
-        return DDatabase(engine: engine, frozen: frozen, encryption: encryption)
-    }
-
-    /// A session that keeps the length and fork of this moment. Blocks that the writer truncates later fail with code
-    /// `snapshotNotAvailable`.
-    public func snapshot() throws(DDatabaseError) -> DDatabase {
-        try checkOpen()
-        return DDatabase(engine: engine, frozen: storedHead, encryption: encryption)
-    }
-
-    /// Ends the session; its calls that still wait fail with code `closed`. The last session of a log without peers
-    /// releases the log. Callable more than once.
-    public func close() { hold.release() }
-
-    func checkOpen() throws(DDatabaseError) {
-        guard !hold.isReleased else { throw DDatabaseError(.closed, "This session of the log was closed") }
-    }
-
-    func checkWritable() throws(DDatabaseError) {
-        guard frozen == nil else { throw DDatabaseError(.notWritable, "A snapshot cannot be changed") }
-    }
-
-    func checkFrozen(_ range: Range<UInt64>) throws(DDatabaseError) {
-        guard let frozen else { return }
-        guard range.upperBound <= frozen.length else {
-            throw DDatabaseError(.outOfBounds, "The snapshot has \(frozen.length) blocks")
-        }
-        let compatibleLength = engine.published.compatibleLength(withFork: frozen.fork, length: frozen.length)
-        guard range.upperBound <= compatibleLength else {
-            throw DDatabaseError(
-                .snapshotNotAvailable, "Block \(range.upperBound - 1) was truncated after the snapshot was taken")
-        }
     }
 }

@@ -3,17 +3,21 @@ import DWebLogCore
 import DWebPorts
 
 extension LogEngine {
-    /// Shortens the log to `newLength` blocks under the next fork; see ``DDatabase/truncate(to:)``.
-    func truncate(to newLength: UInt64) async throws(DDatabaseError) {
+    /// Shortens the log to `newLength` blocks under a higher fork; see ``DDatabase/truncate(to:fork:)``.
+    func truncate(to newLength: UInt64, fork: UInt64?) async throws(DDatabaseError) {
         await enterMutation()
         defer { mutations.leave() }
         try checkAlive()
         try checkTree()
         guard LogEngine.canSign(signerKey, manifest) else { throw notWritable() }
         try check(truncationOf: tree, to: newLength)
+        let newFork = fork ?? tree.fork + 1
+        guard newFork > tree.fork, newFork <= ByteReader.integerLimit else {
+            throw DDatabaseError(.outOfBounds, "A truncation of fork \(tree.fork) begins a higher one, not \(newFork)")
+        }
         let change = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
             var change = LogChange(of: tree)
-            try change.truncate(to: newLength, source: nodes)
+            try change.truncate(to: newLength, fork: newFork, source: nodes)
             return change
         }
         var batch = WriteBatch()

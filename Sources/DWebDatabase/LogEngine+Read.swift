@@ -218,7 +218,8 @@ extension LogEngine {
 
     /// Downloads what is missing of `range`; see ``DDatabase/download(_:)-(Range<UInt64>)``.
     func download(
-        _ range: Range<UInt64>, deadline: MonotonicTime? = nil, for session: SessionID
+        _ range: Range<UInt64>, _ order: DownloadOrder = .linear, deadline: MonotonicTime? = nil,
+        for session: SessionID
     ) async throws(DDatabaseError) {
         try checkAlive()
         guard !range.isEmpty else { return }
@@ -228,7 +229,7 @@ extension LogEngine {
         var attemptCount = 0
         while true {
             if try has(range) { return }
-            switch await wait(for: .range(range), deadline: deadline, session) {
+            switch await wait(for: .range(range, order), deadline: deadline, session) {
             case .fulfilled, .block, .unavailable:
                 // Blocks may be cleared or truncated at once, but not every time.
                 attemptCount += 1

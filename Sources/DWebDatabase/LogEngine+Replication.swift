@@ -80,12 +80,6 @@ extension LogEngine {
         await settle()
     }
 
-    /// Tells the machine that the log is searched for on the network, so that updates wait for the first peer.
-    package func setFindingPeers(_ isFinding: Bool) {
-        replication.machine.setFindingPeers(isFinding, now: loop.now)
-        drainOutputs()
-    }
-
     /// Tells peers whether anybody here still downloads.
     func updateActivity() {
         guard !isClosed else { return }
@@ -128,10 +122,10 @@ extension LogEngine {
         let now = loop.now
         switch reason {
         case .block(let index): replication.machine.wantBlock(index, ticket: ticket, now: now)
-        case .range(let range):
+        case .range(let range, let order):
             replication.machine.wantRange(
-                start: range.lowerBound, end: range.upperBound == .max ? nil : range.upperBound, isLinear: true,
-                ticket: ticket, now: now)
+                start: range.lowerBound, end: range.upperBound == .max ? nil : range.upperBound,
+                isLinear: order == .linear, ticket: ticket, now: now)
         case .update: replication.machine.wantUpdate(ticket: ticket, now: now)
         case .seek(let bytes, let padding, let window):
             replication.machine.wantSeek(bytes: bytes, padding: padding, window: window, ticket: ticket, now: now)
@@ -176,7 +170,7 @@ extension LogEngine {
         afterLocalChange()
     }
 
-    private func afterLocalChange() {
+    func afterLocalChange() {
         drainOutputs()
         signalWork()
     }
@@ -239,7 +233,9 @@ extension LogEngine {
 
     private func handle(_ event: ReplicationEvent) {
         switch event {
-        case .verificationFailed(let id, _):
+        case .verificationFailed(let id, let failure):
+            // A proof that misses its place in our tree is nobody's lie: another one may have been overtaken.
+            if failure == .invalidOperation { return }
             statistics.invalidProofCount += 1
             published.setStatistics(statistics)
             replication.traffic[id]?.invalidProofCount += 1
@@ -247,6 +243,7 @@ extension LogEngine {
         case .peerResumed(let id): replication.suspects.removeValue(forKey: id)?.cancel()
         case .remoteContiguousLength(let length):
             hints.remoteContiguousLength = max(hints.remoteContiguousLength, length)
+            published.setRemoteContiguousLength(hints.remoteContiguousLength)
         case .conflict:
             let error = LogEngine.conflictError(key)
             conflict = error
@@ -261,7 +258,9 @@ extension LogEngine {
     /// Ends the connection of a peer that sent an invalid proof, unless it proves its history in time.
     private func suspect(_ id: ReplicationPeerID) {
         guard replication.links[id] != nil, replication.suspects[id] == nil else { return }
-        let timer = loop.schedule(at: loop.now + LogReplication.suspicionTime) { [weak self] in
+        let distance = replication.machine.peerState(id)?.roundTripTime
+        let timer = loop.schedule(at: loop.now + LogReplication.suspicionTime(roundTripTime: distance)) {
+            [weak self] in
             self?.assumeIsolated { engine in
                 guard engine.replication.suspects[id] != nil else { return }
                 engine.destroy(
@@ -284,6 +283,7 @@ extension LogEngine {
             DDatabaseError(.protocolViolation, "The peer keeps sending requests that make no sense")
         case .tooManyRequests:
             DDatabaseError(.protocolViolation, "The peer sent more requests than it may have unanswered")
+        case .invalidProof: DDatabaseError(.invalidProof, "The peer sent data that does not belong to the log")
         }
     }
 

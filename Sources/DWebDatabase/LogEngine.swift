@@ -64,6 +64,9 @@ package actor LogEngine {
     /// The head of a log whose roots are lost, until a peer gives them back.
     var damagedHead: HeadRecord?
     var replication: LogReplication
+    /// Whether a networker searches for peers, and how many others do.
+    var isNetworkSearching = false
+    var findingCount = 0
     /// Proofs of truncations that are not complete or not applied yet, by fork.
     var reorganisations: [UInt64: ReorgSearch] = [:]
 
@@ -144,6 +147,7 @@ package actor LogEngine {
             !source.isReadOnly && (isUnfinished || LogEngine.canSign(state.signer?.publicKey, state.manifest)))
         published.setCompatible(state.manifest?.isCompatible(with: key))
         published.setFrozen(state.isFrozen)
+        published.setRemoteContiguousLength(state.hints.remoteContiguousLength)
         published.setDamaged(state.damagedHead != nil)
     }
 
@@ -158,24 +162,25 @@ package actor LogEngine {
     /// Whether a session uses the log.
     package nonisolated var hasSessions: Bool { life.withLock { $0.sessionCount > 0 } }
 
-    /// Counts a session and names it.
-    nonisolated func retainSession() -> SessionID {
+    /// Counts a session, unless it is weak, and names it.
+    nonisolated func retainSession(isWeak: Bool) -> SessionID {
         let (isFirst, number) = life.withLock { life in
-            life.sessionCount += 1
+            if !isWeak { life.sessionCount += 1 }
             life.nextSession += 1
-            return (life.sessionCount == 1, life.nextSession - 1)
+            return (!isWeak && life.sessionCount == 1, life.nextSession - 1)
         }
         if isFirst { noteUse() }
         return SessionID(number: number)
     }
 
     /// Uncounts a session and ends its waiting calls; the last one makes the log idle if there is no peer.
-    nonisolated func releaseSession(_ session: SessionID) {
+    nonisolated func releaseSession(_ session: SessionID, isWeak: Bool) {
         events.finish(session)
         extensions.finish(session)
         // A closed log has no waiting calls, and its loop may be gone.
         guard !isClosed else { return }
         loop.execute { [self] in assumeIsolated { $0.endWaits(of: session) } }
+        if isWeak { return }
         let isLast = life.withLock { life in
             life.sessionCount -= 1
             return life.sessionCount == 0

@@ -44,7 +44,11 @@ struct LogReplication {
     private var nextNumber: UInt64 = 1
 
     /// How long a peer that sent an invalid proof may take to prove its history before its connection ends.
-    static let suspicionTime: Duration = .seconds(20)
+    ///
+    /// An honest one whose log went another way answers after one round trip; the rest is for queues on the way.
+    static func suspicionTime(roundTripTime: Duration?) -> Duration {
+        max(.seconds(1), min(.seconds(10), (roundTripTime ?? .zero) * 4))
+    }
 
     init(state: LoadedLog, key: PublicKey, nodes: StoredNodes, seed: Bytes32, now: MonotonicTime) {
         var local = LocalLogState(

@@ -1,4 +1,3 @@
-import DWebPorts
 import Synchronization
 
 /// The facts of a log that any thread may read without waiting for the log's actor.
@@ -10,6 +9,7 @@ package final class PublishedState: Sendable {
         var isFrozen = false
         var isDamaged = false
         var peerCount = 0
+        var remoteContiguousLength: UInt64 = 0
         var statistics = DDatabase.Statistics()
         /// Each later fork with the length at which it left its predecessor; both ascend.
         var truncations: [(fork: UInt64, length: UInt64)] = []
@@ -29,6 +29,9 @@ package final class PublishedState: Sendable {
     package var isCompatible: Bool? { values.withLock { $0.isCompatible } }
     /// The number of peers that the log replicates with.
     package var peerCount: Int { values.withLock { $0.peerCount } }
+    /// How many leading blocks some peer was seen to store.
+    var remoteContiguousLength: UInt64 { values.withLock { $0.remoteContiguousLength } }
+    func setRemoteContiguousLength(_ length: UInt64) { values.withLock { $0.remoteContiguousLength = length } }
     /// Counters since the log was opened.
     package var statistics: DDatabase.Statistics { values.withLock { $0.statistics } }
 
@@ -62,32 +65,5 @@ package final class PublishedState: Sendable {
         values.withLock { values in
             values.truncations.reduce(length) { $1.fork > fork ? min($0, $1.length) : $0 }
         }
-    }
-}
-
-/// A session's claim on its log; released once, at the latest with its last reference.
-final class LogHold: Sendable {
-    private let engine: LogEngine
-    /// The session, as the log names it.
-    let session: SessionID
-    private let released = Mutex(false)
-
-    init(_ engine: LogEngine) {
-        self.engine = engine
-        session = engine.retainSession()
-    }
-
-    deinit { release() }
-
-    /// Whether the claim was given up.
-    var isReleased: Bool { released.withLock { $0 } || engine.isClosed }
-
-    /// Gives up the claim. Callable more than once.
-    func release() {
-        let isFirst = released.withLock { released in
-            defer { released = true }
-            return !released
-        }
-        if isFirst { engine.releaseSession(session) }
     }
 }

@@ -1,3 +1,12 @@
+/// In which order a range is downloaded. Single reads come before any range.
+public enum DownloadOrder: Sendable, Hashable {
+    /// Ascending, as a player or a reader of the whole log wants it.
+    case linear
+    /// What fewest of the connected peers have first, so that a log spreads before its source leaves; among equals from
+    /// a random place on, so that readers have something to give to each other.
+    case rarestFirst
+}
+
 /// How a read behaves where the data is not stored locally.
 public struct ReadOptions: Sendable, Equatable {
     /// Whether a read may wait for peers.

@@ -7,7 +7,7 @@ enum WaitReason: Equatable {
     /// A block that is not stored.
     case block(UInt64)
     /// Every block of a range.
-    case range(Range<UInt64>)
+    case range(Range<UInt64>, DownloadOrder)
     /// A log longer than this, or another fork than that.
     case growth(length: UInt64, fork: UInt64)
     /// The answer of peers to whether they have something newer.

@@ -18,6 +18,7 @@ final class RocksDatabase: @unchecked Sendable {
     private let syncWriteOptions: OpaquePointer
     private let flushOptions: OpaquePointer
     private let unwrittenLargeByteCount = Mutex(0)
+    private let hasFailed = Mutex(false)
 
     /// All records live in this column family; spec 40 section 13.
     private static let familyName = "corestore"
@@ -93,6 +94,9 @@ final class RocksDatabase: @unchecked Sendable {
     }
 
     deinit {
+        // Closing writes out the log, which aborts the process where the library has its assertions on (Debian's has) and
+        // an earlier write to that log was refused. So it stays open until the process ends, with its lock.
+        if hasFailed.withLock({ $0 }) { return }
         rocksdb_readoptions_destroy(readOptions)
         rocksdb_readoptions_destroy(cachedReadOptions)
         rocksdb_writeoptions_destroy(writeOptions)
@@ -184,6 +188,7 @@ final class RocksDatabase: @unchecked Sendable {
         var error: UnsafeMutablePointer<CChar>?
         rocksdb_write(handle, isSynchronous ? syncWriteOptions : writeOptions, native, &error)
         if let message = RocksDatabase.takeMessage(&error) {
+            hasFailed.withLock { $0 = true }
             let isFull = message.contains("No space left")
             throw PortError(isFull ? .noSpace : .failed, "The database cannot be written: \(message)")
         }
@@ -289,6 +294,12 @@ final class RocksDatabase: @unchecked Sendable {
                 .unsupportedFormat,
                 "The database in \(path) was written by a newer RocksDB (table format 6); "
                     + "this program is linked with a version before 8.6. Install RocksDB 8.6 or later and rebuild")
+        }
+        if message.contains("current process") {
+            return PortError(
+                .locked,
+                "The database in \(path) is still open in this process; where a failed write stopped it, "
+                    + "the process must end before it can be opened again")
         }
         if message.contains("lock") || message.contains("LOCK") {
             return PortError(.locked, "The database in \(path) is in use by another process")

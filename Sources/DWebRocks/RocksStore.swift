@@ -87,14 +87,22 @@ final class RocksStore: KeyValueStore {
     }
 
     func close() async {
-        let database = state.withLock { state -> RocksDatabase? in
-            defer { state.database = nil }
-            return state.database
+        let last = state.withLock { state -> LastReference? in
+            guard let database = state.database else { return nil }
+            state.database = nil
+            return LastReference(database)
         }
-        guard let database else { return }
-        // The last reference goes away on the writer's thread, since closing flushes.
-        _ = try? await writer.run { () throws(PortError) in withExtendedLifetime(database) {} }
+        guard let last else { return }
+        // Closing flushes, which must not happen on the thread of the caller.
+        _ = try? await writer.run { () throws(PortError) in last.database.withLock { $0 = nil } }
         marker?.release()
+    }
+
+    /// Holds what is to be let go on another thread.
+    private final class LastReference: Sendable {
+        let database: Mutex<RocksDatabase?>
+
+        init(_ database: RocksDatabase) { self.database = Mutex(database) }
     }
 
     private func open() throws(PortError) -> RocksDatabase {

@@ -87,19 +87,25 @@ final class StoreMarker: Sendable {
         #endif
     }
 
+    /// What the reference writes: where the file is, when it was made, and whether it could be marked.
     private static func writeMarker(_ descriptor: Int32) throws(PortError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             throw PortError(.failed, "The store's marker cannot be read: \(reason(errno))")
         }
-        let created = Int64(Date().timeIntervalSince1970 * 1_000)
-        let text = "device/platform=\(platform)\ndevice/inode=\(status.st_ino)\ndevice/created=\(created)\n"
+        // The file system's own clock, which is not always this machine's.
+        let created = dweb_file_latest_time(descriptor)
+        var text = "device/platform=\(platform)\ndevice/inode=\(status.st_ino)\ndevice/created=\(created)\n"
+        if dweb_file_mark_original(descriptor) == 0 { text += "device/attribute=original\n" }
         let bytes = Array(text.utf8)
         guard write(descriptor, bytes, bytes.count) == bytes.count else {
             throw PortError(
                 errno == ENOSPC ? .noSpace : .failed, "The store's marker cannot be written: \(reason(errno))")
         }
     }
+
+    // Copies are made later than this, and the file is never touched again; spec 40 section 12.
+    private static let toleranceMilliseconds: Int64 = 5_000
 
     private static func checkOriginal(_ descriptor: Int32, _ directory: String) throws(PortError) {
         var status = stat()
@@ -112,14 +118,21 @@ final class StoreMarker: Sendable {
         func value(_ name: String) -> Substring? {
             lines.first { $0.hasPrefix(name + "=") }.map { $0.dropFirst(name.count + 1) }
         }
-        if let inode = value("device/inode"), inode != String(status.st_ino) {
+        if let written = value("device/platform"), written != platform {
+            throw PortError(.failed, "The store \(directory) was made on another platform (\(written))")
+        }
+        var isCopy = false
+        if let inode = value("device/inode"), inode != String(status.st_ino) { isCopy = true }
+        if value("device/attribute") == "original", dweb_file_is_original(descriptor) == 0 { isCopy = true }
+        if let created = value("device/created").flatMap({ Int64($0) }) {
+            let (distance, overflow) = dweb_file_latest_time(descriptor).subtractingReportingOverflow(created)
+            if overflow || distance.magnitude >= toleranceMilliseconds { isCopy = true }
+        }
+        if isCopy {
             throw PortError(
                 .failed,
                 "The store \(directory) is a copy of another one; writing to both would fork its logs. "
                     + "Open it as a copy only if the original is gone")
-        }
-        if let written = value("device/platform"), written != platform {
-            throw PortError(.failed, "The store \(directory) was made on another platform (\(written))")
         }
     }
 }

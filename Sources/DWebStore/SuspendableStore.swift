@@ -17,6 +17,11 @@ final class SuspendableStore: KeyValueStore {
         var userCount = 0
         var waiting: [CheckedContinuation<Void, Never>] = []
         var emptied: CheckedContinuation<Void, Never>?
+        var snapshots: [WeakSnapshot] = []
+    }
+
+    private struct WeakSnapshot {
+        weak var snapshot: SuspendableSnapshot?
     }
 
     private let state: Mutex<State>
@@ -62,6 +67,7 @@ final class SuspendableStore: KeyValueStore {
             }
             if isEmpty { continuation.resume() }
         }
+        await endSnapshots()
         await store.close()
         state.withLock { state in
             if case .suspending = state.phase { state.phase = .suspended }
@@ -176,7 +182,21 @@ final class SuspendableStore: KeyValueStore {
             if case .open(let store) = state.phase { store } else { nil }
         }
         guard let store else { throw PortError(.closed, "The store is suspended or closed") }
-        return try store.snapshot()
+        let snapshot = SuspendableSnapshot(try store.snapshot())
+        state.withLock { state in
+            state.snapshots.removeAll { $0.snapshot == nil }
+            state.snapshots.append(WeakSnapshot(snapshot: snapshot))
+        }
+        return snapshot
+    }
+
+    /// Views hold the files open: those that exist end.
+    private func endSnapshots() async {
+        let snapshots = state.withLock { state in
+            defer { state.snapshots = [] }
+            return state.snapshots.compactMap(\.snapshot)
+        }
+        for snapshot in snapshots { await snapshot.end() }
     }
 
     func approximateByteCount(from start: [UInt8], to end: [UInt8]) async throws(PortError) -> UInt64 {
@@ -203,6 +223,7 @@ final class SuspendableStore: KeyValueStore {
             }
         }
         for continuation in waiting { continuation.resume() }
+        await endSnapshots()
         await store?.close()
     }
 }

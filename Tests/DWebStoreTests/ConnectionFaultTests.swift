@@ -7,13 +7,20 @@ import DWebSimulation
 import DWebStore
 import DWebTestSupport
 import DWebWireCore
+import Synchronization
 import Testing
 
 /// What a store does with peers that lie, babble or vanish.
 @Suite struct ConnectionFaultTests {
+    /// When the store's side of a connection ended.
+    private final class EndTime: Sendable {
+        let time = Mutex<MonotonicTime?>(nil)
+    }
+
     /// Replicates a store with a hand-driven peer and returns the code with which the store's side ended.
     private func outcome(
-        _ world: SimulatedWorld, _ store: Basestore, _ body: @escaping @Sendable (DuplexPipe) async throws -> Void
+        _ world: SimulatedWorld, _ store: Basestore, endTime: EndTime = EndTime(),
+        _ body: @escaping @Sendable (DuplexPipe) async throws -> Void
     ) async throws -> BasestoreError.Code? {
         let (ours, theirs) = DuplexPipe.makePair()
         return try await withThrowingTaskGroup(of: BasestoreError.Code?.self) { group in
@@ -22,6 +29,7 @@ import Testing
                     try await store.replicate(over: ours, isInitiator: true)
                     return nil
                 } catch {
+                    endTime.time.withLock { $0 = world.loop.now }
                     return error.code
                 }
             }
@@ -150,8 +158,10 @@ import Testing
             let key = source.key
             let store = try await world.store(2)
             let log = try await store.database(key: key)
+            let start = world.loop.now
             async let wanted = codeOf { try await log.block(at: 0, .wait(upTo: .seconds(10))) }
-            let code = try await outcome(world, store) { pipe in
+            let endTime = EndTime()
+            let code = try await outcome(world, store, endTime: endTime) { pipe in
                 let peer = RawPeer(pipe, loop: world.loop)
                 try await peer.open()
                 let channel = try await peer.openLog(key)
@@ -176,11 +186,13 @@ import Testing
                 }
             }
             #expect(code == .invalidProof)
+            let ended = try #require(endTime.time.withLock { $0 })
+            #expect(ended - start < .seconds(2), "a peer that lies is not kept")
             #expect(log.statistics.invalidProofCount > 0)
             let has = try await log.has(0)
             #expect(!has && log.length == (fault == "block" ? 4 : 0))
-            let ended = await wanted
-            #expect(ended == .blockNotAvailable)
+            let wantedCode = await wanted
+            #expect(wantedCode == .noPeers)
             await store.close()
             await honest.close()
         }
@@ -210,6 +222,83 @@ import Testing
             }
             #expect(code == .connectionLost)
             await store.close()
+        }
+    }
+
+    /// Among several peers one that lies and one that falls silent cost a delay, and nothing else.
+    @Test func liarsAndTheDeadCostADelay() throws {
+        let world = SimulatedWorld(seed: 68)
+        try world.run {
+            let writer = try await world.store(1)
+            let source = try await writer.database(named: "log")
+            try await source.append((0..<300).map { content($0) })
+            let key = source.key
+            let reader = try await world.store(2)
+            let copy = try await reader.database(key: key)
+            @Sendable func serve(
+                _ pipe: DuplexPipe, seed: UInt8, _ answer: (RequestMessage) async -> DataMessage?
+            ) async throws {
+                let peer = RawPeer(pipe, loop: world.loop, seed: seed)
+                try await peer.open()
+                let channel = try await peer.openLog(key)
+                try await peer.send(
+                    .sync(
+                        SyncMessage(
+                            fork: 0, length: 300, remoteLength: 0, canUpgrade: true, uploading: true,
+                            downloading: true, hasManifest: true, allowPush: false)),
+                    on: channel)
+                try await peer.send(.range(RangeMessage(start: 0, length: 300)), on: channel)
+                while let message = try await peer.nextMessage() {
+                    guard case .request(let request) = message, let data = await answer(request) else { continue }
+                    try await peer.send(.data(data), on: channel)
+                }
+            }
+            let start = world.loop.now
+            try await withThrowingTaskGroup(of: BasestoreError.Code?.self) { group in
+                var pipes: [DuplexPipe] = []
+                for number in 0..<2 {
+                    let (ours, theirs) = DuplexPipe.makePair()
+                    pipes += [ours, theirs]
+                    group.addTask {
+                        do throws(BasestoreError) {
+                            try await reader.replicate(over: ours, isInitiator: true)
+                            return nil
+                        } catch {
+                            return number == 0 ? error.code : nil
+                        }
+                    }
+                    group.addTask {
+                        _ = try? await serve(theirs, seed: 90 + UInt8(number)) { request in
+                            guard case .data(var data) = await source.engine.answer(request, .proof) else { return nil }
+                            // The dead one proves the length, and then says nothing any more.
+                            if number == 1 { return data.block == nil ? data : nil }
+                            data.block?.value.append(1)
+                            return data
+                        }
+                        return nil
+                    }
+                }
+                await pause(world.loop, .seconds(1))
+                try await connected(writer, reader) {
+                    async let fetched: Void = copy.download(0..<300)
+                    let isComplete = await eventually(world.loop) { copy.contiguousLength == 300 }
+                    if !isComplete {
+                        Issue.record("\(copy.contiguousLength): \(copy.statistics), \(try await copy.peers())")
+                        await copy.close()
+                    }
+                    try await fetched
+                }
+                #expect(world.loop.now - start < .seconds(5))
+                for pipe in pipes { pipe.abort() }
+                var codes: [BasestoreError.Code] = []
+                for try await code in group { if let code { codes.append(code) } }
+                #expect(codes == [.invalidProof], "the liar lost its connection")
+            }
+            let blocks = try await copy.blocks(at: 0..<300, .localOnly)
+            #expect(blocks == (0..<300).map { content($0) })
+            #expect(copy.statistics.downloadedBlockCount == 300, "every block was stored once")
+            await writer.close()
+            await reader.close()
         }
     }
 }

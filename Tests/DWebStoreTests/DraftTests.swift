@@ -196,6 +196,45 @@ import Testing
             await raw.close()
         }
     }
+
+    @Test func draftsAreBegunAnew() throws {
+        let world = SimulatedWorld(seed: 178)
+        let storage = MemoryStorage()
+        try world.run {
+            var store = try await world.store(1, storage: storage)
+            var log = try await store.database(named: "log")
+            try await log.append((0..<3).map { content($0) })
+            var draft = try await log.draft(named: "one")
+            try await draft.append((10..<20).map { content($0) })
+            try await log.append([content(3)])
+            await store.close()
+            store = try await world.store(1, storage: storage)
+            log = try await store.database(named: "log")
+            draft = try await log.draft(named: "one", overwriting: true)
+            var head = try await draft.head()
+            #expect(head.length == 4 && head.sharedLength == 4)
+            try await draft.append([content(4)])
+            // Begun anew while it is open, as well; other handles see it.
+            let other = try await log.draft(named: "one", overwriting: true)
+            head = try await draft.head()
+            #expect(head.length == 4)
+            try await other.append([content(5)])
+            await store.close()
+            store = try await world.store(1, storage: storage)
+            log = try await store.database(named: "log")
+            let names = try await log.drafts()
+            #expect(names == ["one"])
+            draft = try await log.draft(named: "one")
+            let committed = try await draft.commit()
+            #expect(committed == 4..<5)
+            let block = try await log.block(at: 4, .localOnly)
+            #expect(block == content(5))
+            let fresh = try await log.draft(named: "new", overwriting: true)
+            head = try await fresh.head()
+            #expect(head.length == 5)
+            await store.close()
+        }
+    }
 }
 
 /// Changes of several logs with one write.

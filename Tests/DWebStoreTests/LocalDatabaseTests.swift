@@ -182,7 +182,8 @@ import Testing
             try await first.truncate(to: 2)
             let kept = try await late.block(at: 1)
             #expect(kept == [2])
-            await expectCode(.snapshotNotAvailable) { try await late.block(at: 2) }
+            let truncated = try await late.block(at: 2)
+            #expect(truncated == [3], "what was stored when the snapshot was taken stays readable")
             await first.close()
             await expectCode(.closed) { try await first.append([9]) }
             try await second.append([9])
@@ -263,51 +264,103 @@ import Testing
         }
     }
 
-    @Test(arguments: [UInt64(11), 12, 13])
-    func behavesLikeAnArray(seed: UInt64) throws {
-        let world = SimulatedWorld(seed: seed)
+    @Test func appendsCanBeBounded() throws {
+        let world = SimulatedWorld(seed: 21)
+        try world.run {
+            let store = try await world.store(1)
+            let log = try await store.database(named: "log")
+            let range = try await log.append([content(0), content(1)], maximumLength: 2)
+            #expect(range == 0..<2)
+            await expectCode(.outOfBounds) { try await log.append([content(2)], maximumLength: 2) }
+            // Of several who saw the same length one succeeds.
+            let winners = await withTaskGroup(of: Bool.self) { group in
+                for number in 0..<10 {
+                    group.addTask { await codeOf { try await log.append([content(number)], maximumLength: 3) } == nil }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(winners == 1 && log.length == 3)
+            let nothing = try await log.append([], maximumLength: 3)
+            #expect(nothing == 3..<3)
+            let report = try await log.audit()
+            #expect(report.isSound)
+            await store.close()
+        }
+    }
+
+    @Test func truncationsChooseTheirFork() throws {
+        let world = SimulatedWorld(seed: 22)
         let storage = MemoryStorage()
         try world.run {
-            var random = SimulationRandom(seed: seed, stream: "operations")
-            var model: [[UInt8]?] = []
-            var fork: UInt64 = 0
             var store = try await world.store(1, storage: storage)
             var log = try await store.database(named: "log")
-            for step in 0..<150 {
-                switch Int.random(in: 0..<10, using: &random) {
-                case 0..<4:
-                    let blocks = (0..<Int.random(in: 0..<20, using: &random)).map { content(step * 100 + $0) }
-                    try await log.append(blocks)
-                    model += blocks
-                case 4 where !model.isEmpty:
-                    let length = Int.random(in: 0...model.count, using: &random)
-                    try await log.truncate(to: UInt64(length))
-                    model.removeSubrange(length...)
-                    fork += 1
-                case 5, 6:
-                    guard !model.isEmpty else { continue }
-                    let start = Int.random(in: 0..<model.count, using: &random)
-                    let end = Int.random(in: start...model.count, using: &random)
-                    try await log.clear(UInt64(start)..<UInt64(end))
-                    for index in start..<end { model[index] = nil }
-                case 7:
-                    await store.close()
-                    store = try await world.store(1, storage: storage)
-                    log = try await store.database(named: "log")
-                default:
-                    guard !model.isEmpty else { continue }
-                    let index = Int.random(in: 0..<model.count, using: &random)
-                    if let expected = model[index] {
-                        let block = try await log.block(at: UInt64(index), .localOnly)
-                        #expect(block == expected)
-                    } else {
-                        await expectCode(.blockNotAvailable) { try await log.block(at: UInt64(index), .localOnly) }
-                    }
-                }
-                let contiguous = model.firstIndex { $0 == nil } ?? model.count
-                #expect(log.length == UInt64(model.count) && log.fork == fork)
-                #expect(log.contiguousLength == UInt64(contiguous), "step \(step)")
-            }
+            try await log.append((0..<5).map { content($0) })
+            await expectCode(.outOfBounds) { [log] in try await log.truncate(to: 3, fork: 0) }
+            await expectCode(.outOfBounds) { [log] in try await log.truncate(to: 3, fork: 1 << 53) }
+            try await log.truncate(to: 3, fork: 7)
+            #expect(log.fork == 7 && log.length == 3)
+            await expectCode(.outOfBounds) { [log] in try await log.truncate(to: 2, fork: 7) }
+            try await log.append([content(9)])
+            await store.close()
+            store = try await world.store(1, storage: storage)
+            log = try await store.database(named: "log")
+            #expect(log.fork == 7 && log.length == 4)
+            let reader = try await world.store(2)
+            let copy = try await reader.database(key: log.key)
+            try await connected(store, reader) { try await copy.download(0..<4) }
+            #expect(copy.fork == 7)
+            try await log.truncate(to: 4)
+            #expect(log.fork == 8)
+            await store.close()
+            await reader.close()
+        }
+    }
+
+    @Test func oldRecordsAreWrittenAnew() throws {
+        let world = SimulatedWorld(seed: 23)
+        let storage = MemoryStorage()
+        try world.run {
+            var store = try await world.store(1, storage: storage)
+            let key = try await store.database(named: "log").key
+            await store.close()
+            // As storage before version 3 wrote it.
+            let raw = try await storage.open("store", options: StorageOptions())
+            let recordKey = StoreRecordKeys.core(key.discoveryKey)
+            let stored = try #require(try await raw.read([recordKey])[0])
+            var record = try CoreRecord(decoding: stored)
+            #expect(record.version == 2)
+            record.version = 1
+            var batch = WriteBatch()
+            batch.put(recordKey, record.encoded)
+            try await raw.apply(batch, durability: .processCrash)
+            await raw.close()
+            store = try await world.store(1, storage: storage)
+            _ = try await store.keys()
+            _ = try await store.database(key: key, createIfMissing: false)
+            await store.close()
+            let after = try await storage.open("store", options: StorageOptions())
+            let rewritten = try await after.read([recordKey])[0]
+            #expect(rewritten == stored)
+            await after.close()
+        }
+    }
+
+    @Test func whatIsKeptBesideALogSurvivesTruncation() throws {
+        let world = SimulatedWorld(seed: 24)
+        let storage = MemoryStorage()
+        try world.run {
+            var store = try await world.store(1, storage: storage)
+            var log = try await store.database(named: "log")
+            try await log.append((0..<5).map { content($0) })
+            try await log.setUserData("name", [1])
+            try await log.setLocalRecord([7, 7], [2])
+            try await log.truncate(to: 0)
+            await store.close()
+            store = try await world.store(1, storage: storage)
+            log = try await store.database(named: "log")
+            let kept = try await log.userData("name")
+            let local = try await log.localRecord([7, 7])
+            #expect(log.length == 0 && log.fork == 1 && kept == [1] && local == [2])
             await store.close()
         }
     }

@@ -267,4 +267,102 @@ import Testing
             await reader.close()
         }
     }
+
+    @Test func peersTellWhichBlocksTheyHave() throws {
+        let world = SimulatedWorld(seed: 168)
+        try world.run {
+            let writer = try await world.store(1)
+            let source = try await writer.database(named: "log")
+            try await source.append((0..<10).map { content($0) })
+            let reader = try await world.store(2)
+            let copy = try await reader.database(key: source.key)
+            #expect(copy.remoteContiguousLength == 0)
+            try await connected(writer, reader) {
+                for index in [UInt64(2), 3, 7] { _ = try await copy.block(at: index) }
+                #expect(copy.remoteContiguousLength == 10)
+                let peersOfReader = try await copy.peers()
+                let atWriter = try #require(peersOfReader.first)
+                let all = try await copy.blocks(announcedBy: atWriter.id, in: 4..<100)
+                #expect(all == [4..<10])
+            }
+            let third = try await world.store(3)
+            let late = try await third.database(key: source.key)
+            try await connected(reader, third) {
+                let block = try await late.block(at: 7)
+                #expect(block == content(7))
+                let peers = try await late.peers()
+                let atThird = try #require(peers.first)
+                let some = try await late.blocks(announcedBy: atThird.id, in: 0..<10)
+                #expect(some == [2..<4, 7..<8])
+            }
+            await third.close()
+            let gone = try await copy.peers()
+            #expect(gone.isEmpty)
+            await writer.close()
+            await reader.close()
+        }
+    }
+
+    @Test func pushedBlocksNeedConsent() throws {
+        let world = SimulatedWorld(seed: 169)
+        try world.run {
+            let writer = try await world.store(1)
+            let source = try await writer.database(named: "log")
+            try await source.append((0..<6).map { content($0) })
+            let reader = try await world.store(2)
+            let copy = try await reader.database(key: source.key)
+            try await connected(writer, reader) {
+                #expect(await eventually(world.loop) { copy.length == 6 })
+                try await source.push(4)
+                await pause(world.loop, .seconds(1))
+                let isRefused = try await copy.has(4)
+                #expect(!isRefused)
+                try await copy.setPushPolicy(.accepted)
+                await pause(world.loop, .seconds(1))
+                try await source.push(4)
+                try await source.push(99)
+                #expect(await eventually(world.loop) { copy.statistics.downloadedBlockCount == 1 })
+                let isTaken = try await copy.has(4)
+                #expect(isTaken)
+            }
+            try await copy.setPushPolicy(.only)
+            try await connected(writer, reader) {
+                await pause(world.loop, .seconds(1))
+                try await source.append([content(6), content(7)])
+                await pause(world.loop, .seconds(1))
+                #expect(copy.length == 6, "nothing is requested")
+                try await source.push(7)
+                #expect(await eventually(world.loop) { copy.length == 8 })
+                let pushed = try await copy.block(at: 7, .localOnly)
+                #expect(pushed == content(7))
+                // What a caller reads is requested nevertheless.
+                let read = try await copy.block(at: 0)
+                #expect(read == content(0))
+            }
+            await writer.close()
+            await reader.close()
+        }
+    }
+
+    @Test func programsSayThatTheySearch() throws {
+        let world = SimulatedWorld(seed: 170)
+        try world.run {
+            let store = try await world.store(1)
+            let log = try await store.database(key: PublicKey(Bytes32(repeating: 9)))
+            let start = world.loop.now
+            await withTaskGroup(of: Void.self) { group in
+                for seconds in [2, 5] {
+                    group.addTask {
+                        await log.findingPeers { await pause(world.loop, .seconds(seconds)) }
+                    }
+                }
+                await pause(world.loop, .seconds(1))
+                let isLonger = try? await log.update(upTo: .seconds(60))
+                #expect(isLonger == false && world.loop.now - start == .seconds(5))
+            }
+            let again = try await log.update(upTo: .seconds(60))
+            #expect(!again && world.loop.now - start == .seconds(5))
+            await store.close()
+        }
+    }
 }

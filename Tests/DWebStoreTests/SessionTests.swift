@@ -5,6 +5,7 @@ import DWebLogCore
 import DWebPorts
 import DWebSimulation
 import DWebStore
+import Synchronization
 import Testing
 
 /// Sessions of one log: each has a life of its own.
@@ -109,6 +110,74 @@ import Testing
                 #expect(block == content(46) && late.length == 47)
             }
             for store in [writer, second, third] { await store.close() }
+        }
+    }
+
+    @Test func weakSessionsKeepNothingOpen() throws {
+        let world = SimulatedWorld(seed: 114)
+        try world.run {
+            let store = try await world.store(1)
+            let log = try await store.database(named: "log")
+            try await log.append(content(0))
+            let weak = try await log.session(isWeak: true)
+            let block = try await weak.block(at: 0, .localOnly)
+            #expect(block == content(0))
+            try await weak.append(content(1))
+            await log.close()
+            #expect(log.engine.isIdle)
+            let stillThere = try await weak.block(at: 1, .localOnly)
+            #expect(stillThere == content(1))
+            await pause(world.loop, .seconds(10))
+            #expect(store.openLogCount == 0)
+            await expectCode(.closed) { try await weak.block(at: 0, .localOnly) }
+            // One that is closed first takes nothing away from the others.
+            let again = try await store.database(named: "log")
+            let second = try await again.session(isWeak: true)
+            await second.close()
+            await second.close()
+            #expect(!again.engine.isIdle && again.length == 2)
+            await store.close()
+        }
+    }
+
+    @Test func nothingIsLeftBehind() throws {
+        struct Weak {
+            weak var engine: LogEngine?
+            weak var database: DDatabase?
+        }
+        let world = SimulatedWorld(seed: 115)
+        let left = Mutex<[Weak]>([])
+        try world.run {
+            let writer = try await world.store(1)
+            let reader = try await world.store(2)
+            for number in 0..<5 {
+                let source = try await writer.database(named: "log\(number)")
+                try await source.append((0..<20).map { content($0) })
+                let copy = try await reader.database(key: source.key)
+                let events = copy.events()
+                try await connected(writer, reader) {
+                    try await copy.download(0..<10)
+                    _ = try await copy.seek(toByte: 200)
+                    _ = try await copy.snapshot().block(at: 3)
+                    for try await block in copy.blocks(from: 15) where block == content(17) { break }
+                    _ = await codeOf { try await copy.block(at: 100, .wait(upTo: .seconds(1))) }
+                }
+                _ = try await source.draft(named: "draft")
+                _ = try await source.session().draft(named: "draft").append([content(1)])
+                withExtendedLifetime(events) {}
+                left.withLock {
+                    for database in [source, copy] {
+                        $0.append(Weak(engine: database.engine, database: database))
+                    }
+                }
+                // One is closed, the other only let go.
+                await source.close()
+            }
+            await pause(world.loop, .seconds(60))
+            #expect(writer.openLogCount == 0 && reader.openLogCount == 0)
+            for weak in left.withLock({ $0 }) { #expect(weak.engine == nil && weak.database == nil) }
+            await writer.close()
+            await reader.close()
         }
     }
 }

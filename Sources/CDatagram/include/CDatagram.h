@@ -68,6 +68,15 @@ int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interfa
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.
 int dweb_lock_file(int descriptor);
 
+// The later of the times at which a file was changed and made, in milliseconds since 1970; -1 with errno.
+int64_t dweb_file_latest_time(int descriptor);
+
+// Marks a file by an extended attribute that copies mostly lose. Returns 0, or -1 with errno where there are none.
+int dweb_file_mark_original(int descriptor);
+
+// Whether a file has that mark.
+int dweb_file_is_original(int descriptor);
+
 // Lets all threads share this many memory arenas, where the C library has them; elsewhere nothing.
 void dweb_limit_memory_arenas(int count);
 

@@ -51,16 +51,18 @@ struct LogChange {
         return start..<tree.length
     }
 
-    /// Cuts the log after `length` blocks under the next fork.
+    /// Cuts the log after `length` blocks under another fork, the next one unless it is given.
     ///
     /// - Throws: `notLoaded` to be called again.
-    mutating func truncate(to length: UInt64, source: StoredNodes) throws(ProofError) {
+    mutating func truncate(
+        to length: UInt64, fork: UInt64? = nil, source: StoredNodes
+    ) throws(ProofError) {
         let created = created
         let overlay = NodeLookup { (index) throws(ProofError) in
             if let node = created[index] { return node }
             return try source.node(at: index)
         }
-        tree = try tree.truncated(to: length, fork: tree.fork + 1, source: overlay)
+        tree = try tree.truncated(to: length, fork: fork ?? tree.fork + 1, source: overlay)
         self.created = created.filter { FlatTree.rightSpan($0.key) < 2 * length }
         if length <= sharedLength {
             sharedLength = length

@@ -88,11 +88,25 @@ extension DDatabase {
 
     /// Opens the draft called `name`, beginning it at the log's present end if there is none.
     ///
-    /// - Throws: ``DDatabaseError`` with code `storage` or `closed`.
-    public func draft(named name: String) async throws(DDatabaseError) -> Draft {
+    /// - Parameters:
+    ///   - name: The draft's name.
+    ///   - isOverwriting: Whether a draft that exists is thrown away and begun anew, with one write.
+    /// - Throws: ``DDatabaseError`` with code `snapshotNotAvailable` (the log was cut below the beginning of the draft,
+    ///   which can only be discarded or overwritten), `storage` or `closed`.
+    public func draft(
+        named name: String, overwriting isOverwriting: Bool = false
+    ) async throws(DDatabaseError) -> Draft {
         try checkOpen()
-        try await engine.openDraft(name)
+        try await engine.openDraft(name, isOverwriting: isOverwriting)
         return Draft(name: name, database: self)
+    }
+
+    /// Deletes a draft, also one that cannot be opened any more. A name that does not exist is ignored.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `storage` or `closed`.
+    public func discardDraft(named name: String) async throws(DDatabaseError) {
+        try checkOpen()
+        try await engine.discardDraft(name)
     }
 
     /// The names of the log's drafts, in the order they were begun.

@@ -47,9 +47,9 @@ extension LogEngine {
     }
 
     /// Loads a draft, or begins it.
-    func openDraft(_ name: String) async throws(DDatabaseError) {
+    func openDraft(_ name: String, isOverwriting: Bool) async throws(DDatabaseError) {
         try checkAlive()
-        if drafts[name] != nil { return }
+        if drafts[name] != nil, !isOverwriting { return }
         var newPointer: UInt64?
         if try await !sessionsRecord().sessions.contains(where: { $0.name == name }) {
             // Given out before the log's turn is taken: the store may be waiting for the log.
@@ -59,20 +59,25 @@ extension LogEngine {
         await enterMutation()
         defer { mutations.leave() }
         try checkAlive()
-        if drafts[name] != nil { return }
+        if drafts[name] != nil, !isOverwriting { return }
         var sessions = try await sessionsRecord()
-        if let known = sessions.sessions.first(where: { $0.name == name }) {
-            drafts[name] = try await loadDraft(DataKeys(dataPointer: known.dataPointer), name)
+        let known = sessions.sessions.first { $0.name == name }?.dataPointer
+        if let known, !isOverwriting {
+            drafts[name] = try await loadDraft(DataKeys(dataPointer: known), name)
             return
         }
-        guard let newPointer else { throw LogEngine.noDraft(name) }
-        let keys = DataKeys(dataPointer: newPointer)
+        guard let pointer = known ?? newPointer else { throw LogEngine.noDraft(name) }
+        let keys = DataKeys(dataPointer: pointer)
         let draft = DraftState(
             keys: keys, nodes: StoredNodes(storage: storage, keys: keys), sharedLength: tree.length, tree: tree,
             signature: signature)
-        sessions.sessions.append(SessionsRecord.Session(name: name, dataPointer: newPointer))
         var batch = WriteBatch()
-        batch.put(StoreRecordKeys.sessions(core: record.corePointer), sessions.encoded)
+        if known == nil {
+            sessions.sessions.append(SessionsRecord.Session(name: name, dataPointer: pointer))
+            batch.put(StoreRecordKeys.sessions(core: record.corePointer), sessions.encoded)
+        } else {
+            batch.deleteRange(keys.everything.start, keys.everything.end)
+        }
         if tree.length > 0 { putHead(of: draft, into: &batch) }
         putDependency(of: draft, into: &batch)
         try await apply(batch)
@@ -109,13 +114,18 @@ extension LogEngine {
         }
         guard let head else { return draft }
         guard head.length <= LogLimits.length, draft.sharedLength <= head.length else { throw damaged }
-        let roots = try await repeatingLoads(of: draft) { [nodes, draft] () throws(ProofError) in
-            try draft.source(over: nodes).nodes(at: FlatTree.fullRoots(length: head.length))
+        let roots = try await repeatingLoads(of: draft) { [nodes, draft] () throws(ProofError) -> [TreeNode] in
+            do throws(ProofError) {
+                return try draft.source(over: nodes).nodes(at: FlatTree.fullRoots(length: head.length))
+            } catch {
+                if case .invalidOperation(.missingStoredNode) = error { return [] }
+                throw error
+            }
         }
-        guard let tree = MerkleTree(fork: head.fork, length: head.length, roots: roots),
-            head.length == 0 || tree.hash == head.treeHash
-        else { throw damaged }
-        draft.tree = tree
+        guard let draftTree = MerkleTree(fork: head.fork, length: head.length, roots: roots),
+            head.length == 0 || draftTree.hash == head.treeHash
+        else { throw head.fork == tree.fork ? damaged : LogEngine.cutDraft(name) }
+        draft.tree = draftTree
         return draft
     }
 
@@ -141,6 +151,10 @@ extension LogEngine {
                 throw DDatabaseError(storage: error)
             }
         }
+    }
+
+    static func cutDraft(_ name: String) -> DDatabaseError {
+        DDatabaseError(.snapshotNotAvailable, "The log was cut below the beginning of the draft \(name)")
     }
 
     static func noDraft(_ name: String) -> DDatabaseError {

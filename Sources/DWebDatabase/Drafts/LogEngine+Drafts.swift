@@ -23,7 +23,7 @@ extension LogEngine {
             throw DDatabaseError(.outOfBounds, "The draft has \(draft.tree.length) blocks, there is no block \(index)")
         }
         if index < draft.sharedLength {
-            try await checkShared(draft)
+            try await checkShared(draft, LogEngine.cutDraft(name))
             return nil
         }
         if let bytes = try await read(draft.keys.block(index)) { return bytes }
@@ -31,9 +31,8 @@ extension LogEngine {
     }
 
     /// Refuses to go on where the log no longer has what the draft shares with it.
-    private func checkShared(_ draft: DraftState) async throws(DDatabaseError) {
+    private func checkShared(_ draft: DraftState, _ cut: DDatabaseError) async throws(DDatabaseError) {
         if draft.tree.fork == tree.fork { return }
-        let cut = DDatabaseError(.snapshotNotAvailable, "The log was cut below the beginning of the draft")
         guard draft.sharedLength <= tree.length else { throw cut }
         let theirs = try await repeatingLoads { [tree, nodes] () throws(ProofError) in
             try tree.truncated(to: draft.sharedLength, fork: 0, source: nodes).hash

@@ -54,9 +54,25 @@ extension DDatabase {
         try checkOpen()
         return await engine.peers()
     }
+
+    /// The blocks of `range` that a peer says it stores, as ascending ranges; none for a peer that is gone.
+    ///
+    /// A peer tells of old blocks only if it is asked: what is missing here may be there nevertheless.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `closed`.
+    public func blocks(
+        announcedBy peer: Peer.ID, in range: Range<UInt64>
+    ) async throws(DDatabaseError) -> [Range<UInt64>] {
+        try checkOpen()
+        return await engine.announcedRanges(of: peer.replicationID, in: range)
+    }
 }
 
 extension LogEngine {
+    fileprivate func announcedRanges(of peer: ReplicationPeerID, in range: Range<UInt64>) -> [Range<UInt64>] {
+        replication.machine.announcedRanges(of: peer, in: range)
+    }
+
     /// The peers that have proven to know the log's key.
     func peers() -> [DDatabase.Peer] {
         replication.links.compactMap { id, link in

@@ -35,7 +35,7 @@ extension DDatabase {
     /// Another session over the same log that encrypts and decrypts.
     public func session(encryption: BlockEncryption) throws(DDatabaseError) -> DDatabase {
         try checkOpen()
-        return DDatabase(engine: engine, frozen: frozen, encryption: encryption)
+        return DDatabase(engine: engine, frozen: frozen, encryption: encryption, view: view)
     }
 
     /// The session's cipher; nil for a session without encryption.

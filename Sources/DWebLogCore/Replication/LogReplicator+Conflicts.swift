@@ -3,12 +3,14 @@ import DequeModule
 import OrderedCollections
 
 extension LogReplicator {
-    /// Asks a peer whose proof failed for its whole history, as far as ours goes; spec 30 E.9.
-    func probeConflict(with peer: ReplicationPeer) {
+    /// Asks a peer whose proof failed for its whole history, as far as ours goes; false if there is nothing to compare.
+    /// Spec 30 E.9.
+    func probeConflict(with peer: ReplicationPeer) -> Bool {
         let length = min(head.length, peer.length)
-        guard length > 0, peer.fork == head.fork else { return }
+        guard length > 0, peer.fork == head.fork else { return false }
         let proof = ProofRequest(upgrade: ProofRequest.Upgrade(start: 0, length: length))
         send(.request(RequestMessage(id: 0, fork: peer.fork, proof: proof)), to: peer)
+        return true
     }
 
     /// Has a peer's proof of its history compared with ours; false if it cannot be compared.
@@ -32,7 +34,9 @@ extension LogReplicator {
             freeze(because: peer)
         case .rejected(let failure):
             emit(.verificationFailed(peer.id, failure))
-            if !peer.isRemoved { pause(peer) }
+            guard !peer.isRemoved else { return }
+            // Where our tree lacks nodes the peer is not to blame.
+            if failure == .invalidOperation { pause(peer) } else { destroyStream(of: peer, .invalidProof) }
         case .stale, .storageFailed:
             break
         case .applied, .searching, .reorganisationReady:

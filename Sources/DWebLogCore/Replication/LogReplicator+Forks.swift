@@ -160,7 +160,14 @@ extension LogReplicator {
         case .rejected(let failure):
             discardReorganisations { $0.fork == fork }
             emit(.verificationFailed(verification.peer.id, failure))
-            if !verification.peer.isRemoved { pause(verification.peer) }
+            if !verification.peer.isRemoved {
+                // The proof of a fork stands for itself: no history of ours can make it wrong.
+                if failure == .invalidOperation {
+                    pause(verification.peer)
+                } else {
+                    destroyStream(of: verification.peer, .invalidProof)
+                }
+            }
             reconsiderForks()
         case .storageFailed:
             discardReorganisations { $0.fork == fork }

@@ -88,6 +88,28 @@ extension LogReplicator {
     /// The blocks that a peer announced beside those from the first one on; nil once it is gone.
     package func announcedBlocks(of id: ReplicationPeerID) -> AvailabilityMap? { peers[id]?.blocks }
 
+    /// The blocks of `range` that a peer announced, as ascending ranges.
+    package func announcedRanges(of id: ReplicationPeerID, in range: Range<UInt64>) -> [Range<UInt64>] {
+        guard let peer = peers[id] else { return [] }
+        let range = range.clamped(to: 0..<max(peer.length, peer.contiguousLength))
+        var result: [Range<UInt64>] = []
+        var position = range.lowerBound
+        if position < peer.contiguousLength {
+            position = min(peer.contiguousLength, range.upperBound)
+            result.append(range.lowerBound..<position)
+        }
+        while let start = peer.blocks.firstPresent(in: position..<range.upperBound) {
+            let end = peer.blocks.firstAbsent(in: start..<range.upperBound) ?? range.upperBound
+            if let last = result.last, last.upperBound == start {
+                result[result.count - 1] = last.lowerBound..<end
+            } else {
+                result.append(start..<end)
+            }
+            position = end
+        }
+        return result
+    }
+
     /// The peers that take part, for statistics.
     package var openPeerCount: Int { peers.values.count { $0.isOpen } }
 

@@ -3,6 +3,15 @@ import DequeModule
 import OrderedCollections
 
 extension LogReplicator {
+    /// Whether blocks that were not asked for are taken, and whether nothing else is, from now on.
+    package func setPush(isAllowed: Bool, isExclusive: Bool, now: MonotonicTime) {
+        self.now = now
+        guard isAllowed != options.allowsPush || isExclusive != options.isPushOnly else { return }
+        options.allowsPush = isAllowed
+        options.isPushOnly = isExclusive
+        syncAll()
+    }
+
     /// Sends a stored block to every peer that takes pushes and lacks it; spec 30 E.10.
     package func push(_ index: UInt64, now: MonotonicTime) {
         self.now = now

@@ -183,9 +183,11 @@ extension LogReplicator {
     ) {
         let token = VerificationToken(firstVerification + UInt64(verifications.count))
         if let block = data.block, purpose == .answer { verifyingBlocks.insert(block.index) }
+        let isPlain = data.block == nil && data.hash == nil && data.seek == nil && data.upgrade?.start == head.length
         verifications.append(
             Verification(
-                peer: peer, purpose: purpose, request: request, block: data.block?.index, generation: forkGeneration))
+                peer: peer, purpose: purpose, request: request, block: data.block?.index, generation: forkGeneration,
+                plainUpgradeStart: isPlain ? head.length : nil))
         pendingVerificationCount += 1
         outputs.append(.verify(token, from: peer.id, data: data, purpose: purpose))
     }
@@ -261,19 +263,32 @@ extension LogReplicator {
                 return
             }
             settle(verification)
-            emit(.verificationFailed(peer.id, failure))
+            let isMisfit = failure == .invalidOperation && verification.plainUpgradeStart != head.length
+            emit(.verificationFailed(peer.id, failure == .invalidOperation && !isMisfit ? .invalidProof : failure))
             guard !peer.isRemoved else { return }
-            if failure == .invalidOperation {
+            if isMisfit {
                 peer.invalidOperationCount += 1
                 if let block = verification.block { cautiousBlocks.insert(block) }
                 checkCounts(of: peer)
             } else {
-                probeConflict(with: peer)
-                pause(peer)
+                suspect(peer)
             }
         case .searching, .reorganisationReady, .sameHistory, .conflict:
             preconditionFailure("this outcome belongs to another purpose")
         }
+    }
+
+    /// A peer's proof does not hold. One whose log may have gone another way can prove that; any other one, and one that
+    /// does it again, loses its stream.
+    private func suspect(_ peer: ReplicationPeer) {
+        // What it sent before it was paused is one lie.
+        if peer.isPaused { return }
+        peer.invalidProofCount += 1
+        guard peer.invalidProofCount < ReplicationLimits.invalidProofsPerPeer, probeConflict(with: peer) else {
+            destroyStream(of: peer, .invalidProof)
+            return
+        }
+        pause(peer)
     }
 
     private func unverify(_ verification: Verification) {

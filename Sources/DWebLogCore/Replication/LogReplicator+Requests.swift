@@ -77,8 +77,10 @@ extension LogReplicator {
         let plansAhead = peer.plansAhead && !isCautious
         // Six of seven levels are decided within the 64 blocks around the block.
         let wordIndex = index >> 6
-        let stored = isCautious ? 0 : pathWord(wordIndex) | verifyingBlocks.word(wordIndex)
-        let planned = plansAhead ? peer.inFlight.word(wordIndex) : 0
+        let stored = isCautious ? 0 : pathWord(wordIndex)
+        // What is being verified may still prove wrong.
+        let planned =
+            (isCautious ? 0 : verifyingBlocks.word(wordIndex)) | (plansAhead ? peer.inFlight.word(wordIndex) : 0)
         var level: UInt64 = 0
         while true {
             let parentSpan = span(of: index, level: level + 1)
@@ -90,6 +92,7 @@ extension LogReplicator {
                 if planned & mask != 0 { return (level, true) }
             } else if !isCautious {
                 if isPathStored(in: parentSpan) { return (level, false) }
+                if verifyingBlocks.firstPresent(in: parentSpan) != nil { return (level, true) }
                 if plansAhead, peer.inFlight.firstPresent(in: parentSpan) != nil { return (level, true) }
             }
             if !isCautious, pathBlocks != nil, let hasNode,
@@ -104,14 +107,14 @@ extension LogReplicator {
     /// Whether the node at this level above a block is stored, or comes with a proof that is being verified.
     func isConnected(_ index: UInt64, level: UInt64) -> Bool {
         let parentSpan = span(of: index, level: level + 1)
-        return parentSpan.upperBound > head.length || isPathStored(in: parentSpan)
+        return parentSpan.upperBound > head.length || isPathExpected(in: parentSpan)
     }
 
     /// Whether a tree node is known to be stored.
     func isNodeStored(_ node: UInt64) -> Bool {
         if let isStored = hasNode?(node) { return isStored }
         let parentSpan = FlatTree.blocks(below: FlatTree.parent(node))
-        if parentSpan.upperBound <= head.length { return isPathStored(in: parentSpan) }
+        if parentSpan.upperBound <= head.length { return isPathExpected(in: parentSpan) }
         // A full root, unless it reaches past the end.
         return FlatTree.blocks(below: node).upperBound <= head.length
     }
@@ -123,12 +126,13 @@ extension LogReplicator {
     }
 
     private func isPathStored(in span: Range<UInt64>) -> Bool {
-        if pathBlocks == nil {
-            if local.firstPresent(in: span) != nil { return true }
-        } else if pathBlocks?.firstPresent(in: span) != nil {
-            return true
-        }
-        return verifyingBlocks.firstPresent(in: span) != nil
+        if pathBlocks == nil { return local.firstPresent(in: span) != nil }
+        return pathBlocks?.firstPresent(in: span) != nil
+    }
+
+    /// Whether a node is stored, or will be unless what is being verified proves wrong.
+    private func isPathExpected(in span: Range<UInt64>) -> Bool {
+        isPathStored(in: span) || verifyingBlocks.firstPresent(in: span) != nil
     }
 
     private func pathWord(_ wordIndex: UInt64) -> UInt64 {
@@ -151,7 +155,15 @@ extension LogReplicator {
     /// The block is no longer on its way from the peer. If it was the last copy, it is looked for again.
     func removeCopy(of index: UInt64, at peer: ReplicationPeer) {
         guard peer.inFlight.remove(index) else { return }
-        if inFlightThrice.remove(index) || inFlightTwice.remove(index) { return }
+        let remainingCount = inFlightThrice.remove(index) ? 2 : inFlightTwice.remove(index) ? 1 : 0
+        guard remainingCount == 0 else {
+            // Whoever has it still in flight may never answer.
+            if !local.contains(index) {
+                noteSwapCandidate(SwapCandidate(index: index, sentAt: now), copies: remainingCount)
+                markAllDirty()
+            }
+            return
+        }
         inFlight.remove(index)
         if !local.contains(index) { rewindScans(to: index) }
     }

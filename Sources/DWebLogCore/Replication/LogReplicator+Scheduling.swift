@@ -91,17 +91,11 @@ extension LogReplicator {
                     continue
                 }
             }
-            var bits = ~(local.word(wordIndex) | inFlight.word(wordIndex))
+            var bits = candidates(inWord: wordIndex, at: peer)
             if bits != 0 {
-                let start = wordIndex << 6
-                if start + 64 > peer.contiguousLength {
-                    let contiguous: UInt64 =
-                        start >= peer.contiguousLength ? 0 : .max >> (64 - (peer.contiguousLength - start))
-                    bits &= contiguous | peer.blocks.word(wordIndex)
-                }
                 if onlyWanted { bits &= wanted.word(wordIndex) }
                 bits &= AvailabilityMap.mask(of: range, inWord: wordIndex)
-                if bits != 0 { return start + UInt64(bits.trailingZeroBitCount) }
+                if bits != 0 { return wordIndex << 6 + UInt64(bits.trailingZeroBitCount) }
             }
             wordIndex += 1
         }
@@ -173,9 +167,16 @@ extension LogReplicator {
             // One that grows starts where it is: its old part was fetched before, or is fetched by wrapping.
             scan = RangeScan(position: range.isLinear ? start : UInt64.random(in: start..<end, using: &random))
         }
+        let looksForRarest = !range.isLinear && hasPartialPeers(before: end, besides: peer)
+        if looksForRarest { scan.position = UInt64.random(in: start..<end, using: &random) }
         let position = min(max(scan.position, start), end)
-        let found =
+        var found =
             firstCandidate(in: position..<end, at: peer) ?? firstCandidate(in: start..<position, at: peer)
+        if looksForRarest, let first = found {
+            let most = ReplicationLimits.rarestWindowBlockCount
+            found = rarestCandidate(
+                in: end - start <= most ? start..<end : first..<min(end, first + most), at: peer)
+        }
         if let found {
             scan.position = found + 1
         } else {
@@ -184,6 +185,54 @@ extension LogReplicator {
         }
         peer.rangeScans[range.ticket] = scan
         return found
+    }
+
+    /// Whether some other peer has a part of the first `end` blocks, so that some are rarer than others.
+    private func hasPartialPeers(before end: UInt64, besides peer: ReplicationPeer) -> Bool {
+        peers.count > 1 && peers.values.contains { $0 !== peer && $0.isActive && $0.contiguousLength < end }
+    }
+
+    /// Of the candidates in a short range, the first that fewest other peers have; seven and more count as seven.
+    private func rarestCandidate(in range: Range<UInt64>, at peer: ReplicationPeer) -> UInt64? {
+        var rarest: (index: UInt64, count: Int)?
+        for wordIndex in range.lowerBound >> 6...(range.upperBound - 1) >> 6 {
+            let bits =
+                candidates(inWord: wordIndex, at: peer) & AvailabilityMap.mask(of: range, inWord: wordIndex)
+            if bits == 0 { continue }
+            // Three bits of a count for each of the 64 blocks, added up a whole word at a time.
+            var (ones, twos, fours): (UInt64, UInt64, UInt64) = (0, 0, 0)
+            for other in peers.values where other !== peer && other.isActive {
+                let isFull = ones & twos & fours
+                let added = announced(inWord: wordIndex, by: other) & ~isFull
+                let (carry, nextCarry) = (ones & added, twos & ones & added)
+                ones ^= added
+                twos ^= carry
+                fours ^= nextCarry
+            }
+            for count in 0..<min(8, rarest?.count ?? 8) {
+                let matches =
+                    bits & (count & 1 == 0 ? ~ones : ones) & (count & 2 == 0 ? ~twos : twos)
+                    & (count & 4 == 0 ? ~fours : fours)
+                guard matches != 0 else { continue }
+                rarest = (wordIndex << 6 + UInt64(matches.trailingZeroBitCount), count)
+                break
+            }
+            if rarest?.count == 0 { break }
+        }
+        return rarest?.index
+    }
+
+    /// Which of 64 blocks a peer said it has.
+    private func announced(inWord wordIndex: UInt64, by peer: ReplicationPeer) -> UInt64 {
+        let start = wordIndex << 6
+        if start + 64 <= peer.contiguousLength { return .max }
+        let contiguous: UInt64 = start >= peer.contiguousLength ? 0 : .max >> (64 - (peer.contiguousLength - start))
+        return contiguous | peer.blocks.word(wordIndex)
+    }
+
+    /// Which of 64 blocks the peer has and are neither stored nor on their way.
+    private func candidates(inWord wordIndex: UInt64, at peer: ReplicationPeer) -> UInt64 {
+        ~(local.word(wordIndex) | inFlight.word(wordIndex)) & announced(inWord: wordIndex, by: peer)
     }
 
     /// Asks the peer about windows of a range in which blocks are missing that it did not announce.

@@ -18,7 +18,7 @@ package final class LogReplicator {
     /// offers upgrades to fewer peers.
     package var hasNode: ((UInt64) -> Bool?)?
 
-    let options: ReplicationOptions
+    var options: ReplicationOptions
     var random: SecureRandom
     var now = MonotonicTime.zero
     var outputs: Deque<ReplicationOutput> = []
@@ -131,6 +131,8 @@ package final class LogReplicator {
         let block: UInt64?
         /// Which try of collecting a fork it belongs to.
         let generation: UInt64
+        /// Our length when it came, if it is nothing but an upgrade from there: then it misfits nothing but itself.
+        let plainUpgradeStart: UInt64?
     }
 
     /// A request in the owner's hands.

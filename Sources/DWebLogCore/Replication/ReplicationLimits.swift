@@ -26,6 +26,11 @@ package enum ReplicationLimits {
     package static let noDataPerPeer = 32
     /// Data messages that verify as ``VerificationFailure/invalidOperation`` after which a peer is paused.
     package static let invalidOperationsPerPeer = 32
+    /// Data messages with a wrong hash or signature after which a peer's stream is destroyed, even if it can prove that
+    /// it has the same history.
+    package static let invalidProofsPerPeer = 3
+    /// Blocks among which the one is looked for that fewest peers have.
+    package static let rarestWindowBlockCount: UInt64 = 4096
     /// Invalid requests after which a peer's stream is destroyed.
     package static let invalidRequestsPerPeer = 64
     /// Proofs of its own history that are verified for one peer.

@@ -111,6 +111,7 @@ final class ReplicationPeer {
     var invalidOperationCount = 0
     var invalidRequestCount = 0
     var conflictCheckCount = 0
+    var invalidProofCount = 0
 
     // MARK: Extensions
 

@@ -227,6 +227,8 @@ package enum PeerFault: Error, Sendable, Equatable {
     case tooManyInvalidRequests
     /// It sent more unanswered requests than ``ReplicationLimits/queuedRequestsPerPeer``.
     case tooManyRequests
+    /// It sent proofs that do not hold and that no other history of the log can explain.
+    case invalidProof
 }
 
 /// What the owner may want to tell its users.

@@ -668,8 +668,7 @@ import Testing
         }
         #expect(played.verifications.count == ReplicationLimits.reorganisations)
         while !played.verifications.isEmpty { played.verified(.rejected(.invalidSignature)) }
-        let paused = played.events.filter { if case .peerPaused = $0 { true } else { false } }
-        #expect(paused.count == ReplicationLimits.reorganisations)
+        #expect(played.faults == Array(repeating: .invalidProof, count: ReplicationLimits.reorganisations))
         #expect(played.requests.last?.fork == 1, "now the others are looked at again")
     }
 
@@ -681,5 +680,143 @@ import Testing
             .extensionMessage(ExtensionMessage(name: name, message: [])), from: ReplicationPeerID(1), now: played.now)
         let output = played.machine.pollOutput()
         if output != nil { Issue.record("the message is ignored") }
+    }
+
+    @Test func whatFewHaveComesFirst() {
+        var options = ReplicationOptions()
+        options.inFlight = .adaptive(start: 4, most: 4, byteCount: 1 << 20)
+        let played = PlayedMachine(length: 300, options: options)
+        for number in UInt64(1)...3 { played.connect(number) }
+        // One peer has all, one the middle, one the end of the middle.
+        played.say(.sync(length: 300, remoteLength: 300), .range(2..<298), from: ReplicationPeerID(2))
+        played.say(.sync(length: 300, remoteLength: 300), .range(150..<298), from: ReplicationPeerID(3))
+        played.say(.sync(length: 300, remoteLength: 300), .range(0..<300), from: ReplicationPeerID(1))
+        played.download(0, 300, isLinear: false)
+        func asked(_ number: UInt64) -> [UInt64] {
+            played.messages(to: ReplicationPeerID(number)) { message in
+                if case .request(let request) = message { request.proof.block?.index } else { nil }
+            }
+        }
+        #expect(Set(asked(1).prefix(4)) == [0, 1, 298, 299])
+        #expect(asked(2).prefix(4).allSatisfy { 2..<150 ~= $0 } && asked(2).count >= 4, "\(asked(2))")
+        #expect(asked(3).prefix(4).allSatisfy { 150..<298 ~= $0 } && asked(3).count >= 4, "\(asked(3))")
+    }
+
+    @Test func repeatedLiesEndTheStream() {
+        let played = PlayedMachine(length: 10)
+        played.connect()
+        played.say(.sync(length: 10, remoteLength: 10), .range(0..<10))
+        let proof = DataMessage(
+            request: 0, fork: 0,
+            upgrade: DataMessage.Upgrade(start: 0, length: 10, nodes: [], additionalNodes: [], signature: [1]))
+        played.get(5)
+        for strike in 1...ReplicationLimits.invalidProofsPerPeer {
+            #expect(played.faults.isEmpty)
+            played.say(.block(5, answering: played.requests.last!.id))
+            played.verified(.rejected(.invalidChecksum))
+            if strike == ReplicationLimits.invalidProofsPerPeer { break }
+            played.say(.data(proof))
+            played.verified(.sameHistory)
+        }
+        #expect(played.faults == [.invalidProof])
+    }
+
+    @Test func liesThatNothingExplainsEndTheStream() {
+        // Without a log of our own there is no history that could differ.
+        let empty = PlayedMachine()
+        empty.connect()
+        empty.say(.sync(length: 10))
+        empty.say(
+            .data(
+                DataMessage(
+                    request: 1, fork: 0,
+                    upgrade: DataMessage.Upgrade(start: 0, length: 10, nodes: [], additionalNodes: [], signature: [1])))
+        )
+        empty.verified(.rejected(.invalidSignature))
+        #expect(empty.faults == [.invalidProof])
+        // A history that the peer cannot prove.
+        let played = PlayedMachine(length: 10)
+        played.connect()
+        played.say(.sync(length: 10, remoteLength: 10), .range(0..<10))
+        played.get(5)
+        played.say(.block(5, answering: 1))
+        played.verified(.rejected(.invalidChecksum))
+        #expect(played.faults.isEmpty)
+        played.say(
+            .data(
+                DataMessage(
+                    request: 0, fork: 0,
+                    upgrade: DataMessage.Upgrade(start: 0, length: 10, nodes: [], additionalNodes: [], signature: [1])))
+        )
+        played.verified(.rejected(.invalidSignature))
+        #expect(played.faults == [.invalidProof])
+        // A fork that is not signed.
+        let forked = PlayedMachine(length: 10)
+        forked.connect()
+        forked.say(.sync(length: 5, fork: 3))
+        forked.say(
+            .data(
+                DataMessage(
+                    request: 1, fork: 3,
+                    upgrade: DataMessage.Upgrade(start: 0, length: 5, nodes: [], additionalNodes: [], signature: [1]))))
+        forked.verified(.rejected(.invalidSignature))
+        #expect(forked.faults == [.invalidProof])
+    }
+
+    @Test func anUpgradeThatDoesNotComeIsAskedOfAnother() {
+        let played = PlayedMachine()
+        for number in UInt64(1)...2 {
+            played.connect(number)
+            played.say(.sync(length: 10), from: ReplicationPeerID(number))
+        }
+        #expect(played.requests.count == 1, "one is enough")
+        played.advance(ReplicationLimits.upgradePatience)
+        #expect(played.requests.count == 2 && played.requests[1].proof.upgrade?.length == 10)
+    }
+
+    @Test func fewWindowsOfARangeAreWantedAtATime() {
+        let length = ReplicationLimits.wantWindowBlockCount * 8
+        let played = PlayedMachine(length: length)
+        played.connect()
+        played.say(.sync(length: length, remoteLength: length))
+        played.download(0, length)
+        #expect(played.wants.count == ReplicationLimits.activeWindowsPerRange)
+    }
+
+    @Test func wantsOfAFullStreamAreLimited() {
+        let length: UInt64 = 1 << 24
+        let played = PlayedMachine(length: length, contiguous: length - 1)
+        let peer = played.connect()
+        played.say(.sync(length: 0))
+        played.machine.setPeer(peer, isDrained: false, now: played.now)
+        let before = played.ranges.count
+        for number in 0..<UInt64(ReplicationLimits.wantWindowsPerPeer + 200) {
+            played.say(.want(WantMessage(start: number * 32, length: 32)))
+        }
+        #expect(played.ranges.count == before)
+        played.machine.setPeer(peer, isDrained: true, now: played.now)
+        played.pump()
+        #expect(played.ranges.count - before == ReplicationLimits.wantWindowsPerPeer)
+    }
+
+    /// One peer is dead, a second one gives nothing after all: the block must not wait for the first for ever.
+    @Test func aCopyThatFailedIsAskedOfAnother() {
+        let played = PlayedMachine(length: 10)
+        for number in UInt64(1)...3 {
+            played.connect(number)
+            played.say(.sync(length: 10, remoteLength: 10), .range(0..<10), from: ReplicationPeerID(number))
+            if number == 1 { played.get(5) }
+            played.advance(.seconds(1))
+            #expect(played.requests.count == Int(number))
+            if number == 2 {
+                played.say(
+                    .noData(NoDataMessage(request: played.requests[1].id, reason: .notAvailable)),
+                    from: ReplicationPeerID(2))
+            }
+        }
+        let last = played.messages(to: ReplicationPeerID(3)) { message in
+            if case .request(let request) = message { request.proof.block?.index } else { nil }
+        }
+        #expect(last == [5])
     }
 }

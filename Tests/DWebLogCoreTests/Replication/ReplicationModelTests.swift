@@ -5,10 +5,15 @@ import Testing
 
 /// Random worlds: whatever happens, replicas end up equal once everything is connected and quiet.
 @Suite struct ReplicationModelTests {
-    @Test(arguments: 0..<24) func everybodyEndsUpEqual(seed: UInt8) {
-        var random = SecureRandom(seed: Bytes32(repeating: seed &+ 77))
+    /// The same seeds on every run, and some that nobody has tried yet; a failure names its seed.
+    private static let seeds = Array(0..<24) + (0..<4).map { _ in UInt64.random(in: 24 ... .max) }
+
+    @Test(arguments: seeds) func everybodyEndsUpEqual(seed: UInt64) {
+        var random = SecureRandom(seed: Blake2b.hash32((0..<8).map { UInt8(truncatingIfNeeded: seed >> ($0 * 8)) }))
         let writer = ReplicaShell.writer(blocks: replicaBlocks(Int.random(in: 0...120, using: &random)))
-        let readers = (0..<3).map { writer.reader("reader \($0)", seed: UInt8(20 + $0) &+ seed) }
+        let readers = (0..<3).map {
+            writer.reader("reader \($0)", seed: UInt8(20 + $0) &+ UInt8(truncatingIfNeeded: seed))
+        }
         let world = ReplicaWorld(writer)
         world.recordsMessages = false
         for reader in readers { world.add(reader) }
