@@ -7,6 +7,8 @@
 struct ReceiveWindow {
     /// Below this the turns of the two loops, not the path, decide how much arrives at once.
     private static let shortestRound = Int64.millisecond
+    /// The reference's window, and what sockets ask of the kernel: more under way than either holds would be lost.
+    private static let unmeasuredByteCount = 4 << 20
 
     private(set) var byteCount: Int
     private let maximum: Int
@@ -22,7 +24,7 @@ struct ReceiveWindow {
     /// Data arrived, after `readCount` bytes altogether were read.
     ///
     /// `roundTripTime` is 0 as long as none was measured, which is so at an end that never sent anything: a round is then
-    /// the time that half a window takes.
+    /// the time that half a window takes, and the window ends at 4 MiB.
     @inline(__always)
     mutating func noteArrival(readCount: Int, roundTripTime: Int64, now: Int64) {
         guard byteCount < maximum else { return }
@@ -33,7 +35,9 @@ struct ReceiveWindow {
         }
         let taken = readCount - roundReadCount
         guard roundTripTime > 0 else {
-            if taken >= byteCount / 2 { finishRound(taken, readCount: readCount, now: now) }
+            if taken >= byteCount / 2 {
+                finishRound(min(taken, ReceiveWindow.unmeasuredByteCount / 4), readCount: readCount, now: now)
+            }
             return
         }
         let round = max(roundTripTime, ReceiveWindow.shortestRound)

@@ -70,6 +70,12 @@ import Testing
         }
         // Four times what a round brought while that grows, twice once it does not.
         #expect(sizes == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 50_000])
+        // Without a round-trip time it ends where the reference's does.
+        var unmeasured = ReceiveWindow(initial: 1_000, maximum: 16 << 20)
+        for step in 0..<100 {
+            unmeasured.noteArrival(readCount: step * (8 << 20), roundTripTime: 0, now: Int64(step) * round)
+        }
+        #expect(unmeasured.byteCount == 4 << 20)
         // What is taken at once after a long pause is no rate.
         var other = ReceiveWindow(initial: 1_000, maximum: 50_000)
         other.noteArrival(readCount: 0, roundTripTime: round, now: 0)
