@@ -109,31 +109,6 @@ import Testing
         }
     }
 
-    @Test func truncatedDrivesAreTold() async throws {
-        try await withSystemReplica { drive in
-            for index in 0..<10 { try await drive.write(content(index, byteCount: 1_000), to: "/f\(index)") }
-        } _: { writer, reader in
-            let folder = try TemporaryFolder()
-            try await reader.mirror(toFolder: folder.path).run()
-            let old = reader.snapshot()
-            try await writer.truncate(to: 4)
-            try await writer.write(bytes("new history"), to: "/new")
-            for _ in 0..<500 where reader.version != 5 {
-                try await reader.update(upTo: .seconds(1))
-                try await Task.sleep(for: .milliseconds(10))
-            }
-            #expect(await failure { _ = try await old.read("/f9") } == .snapshotNotAvailable)
-            #expect(await failure { try await old.mirror(toFolder: folder.path).run() } == .snapshotNotAvailable)
-            #expect(try await reader.paths() == ["/f0", "/f1", "/f2", "/new"])
-            #expect(try await reader.read("/new") == bytes("new history"))
-            var options = MirrorOptions()
-            options.prunes = true
-            let summary = try await reader.mirror(toFolder: folder.path, options).run()
-            #expect(summary.removedCount == 7 && summary.addedCount == 1)
-            #expect(try folder.listing().count == 4)
-        }
-    }
-
     @Test func exportsStayInTheirFolder() async throws {
         try await withSystemDrive { drive in
             let outside = try TemporaryFolder()
