@@ -99,13 +99,16 @@
             let uptime = Date().timeIntervalSince1970 - Double(answer.started) / 1_000
             let totals = answer.totals
             let network = answer.network
+            let reach =
+                network.localAddress.isEmpty
+                ? "not in use" : network.isOnline ? "online at \(network.localAddress)" : "no answers"
             var lines = [
                 "running     process \(note.processID), version \(answer.version), up \(Format.duration(seconds: uptime))",
                 "health      \(healthWord(answer.health.state))",
             ]
             for problem in answer.health.problems { lines.append("            - \(problem).") }
             lines += [
-                "network     \(network.localAddress.isEmpty ? "not in use" : network.isOnline ? "online at \(network.localAddress)" : "no answers"), "
+                "network     \(reach), "
                     + "\(network.connectedPeers) peers, \(totals.topics) topics, \(network.routingTableSize) known nodes",
                 "seeds       \(totals.seeds), of which \(totals.completeSeeds) are complete, "
                     + "\(Format.bytes(totals.storedBytes)) stored",
