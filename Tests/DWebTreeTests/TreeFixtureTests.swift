@@ -1,4 +1,5 @@
 import DWebTestSupport
+import DWebDatabase
 import DWebTree
 import Testing
 
