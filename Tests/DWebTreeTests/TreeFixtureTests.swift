@@ -1,5 +1,5 @@
-import DWebTestSupport
 import DWebDatabase
+import DWebTestSupport
 import DWebTree
 import Testing
 
