@@ -136,6 +136,8 @@ extension LogReplicator {
         peer.held = [:]
         peer.heldCount = 0
         updatesNeedChecking = true
+        // What it alone was asked for, such as an upgrade whose proof was refused, is now somebody else's to answer.
+        markAllDirty()
         discardOrphanedForks()
     }
 

@@ -263,6 +263,8 @@ extension LogReplicator {
                 return
             }
             settle(verification)
+            // Others did not offer what was asked of this peer.
+            markAllDirty()
             let isMisfit = failure == .invalidOperation && verification.plainUpgradeStart != head.length
             emit(.verificationFailed(peer.id, failure == .invalidOperation && !isMisfit ? .invalidProof : failure))
             guard !peer.isRemoved else { return }
