@@ -31,6 +31,9 @@ package enum SwarmConstants {
     package static let secondLookPause = Duration.milliseconds(1500)
     /// The same before the third look, which is only taken if nobody was found.
     package static let thirdLookPause = Duration.seconds(8)
+    /// The pause before a topic that is only looked up, and led to nobody, is looked up again; doubled each time. Not the
+    /// living network's, whose readers wait for the next refresh.
+    package static let lonelyLookPause = Duration.seconds(5)
     /// Second looks after one announcement.
     package static let secondLookLimit = 2
     /// A refresh later than this is spread anew: the machine slept.

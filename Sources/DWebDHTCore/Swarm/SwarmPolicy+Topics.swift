@@ -132,7 +132,11 @@ extension SwarmPolicy {
         if topics[topic]!.isSecondLook {
             topics[topic]!.isSecondLook = false
             topics[topic]!.secondLookCount += 1
-            planSecondLook(topic, now: now)
+            if topics[topic]!.activeRoles.contains(.announce) {
+                planSecondLook(topic, now: now)
+            } else {
+                planLonelyLook(topic, now: now)
+            }
         } else {
             noteRefreshed(topic, succeeded: succeeded, now: now)
         }
@@ -144,6 +148,10 @@ extension SwarmPolicy {
         let kind = topics[topic]!.activeKind
         if succeeded, kind == .lookupAndUnannounce { topics[topic]!.needsUnannounce = false }
         scheduleNext(topic, isLate: false, now: now)
+        if !topics[topic]!.activeRoles.contains(.announce) {
+            topics[topic]!.secondLookCount = 0
+            planLonelyLook(topic, now: now)
+        }
         guard succeeded, case .announce = kind, topics[topic]!.isNewlyAnnounced else { return }
         topics[topic]!.isNewlyAnnounced = false
         topics[topic]!.secondLookCount = 0
@@ -152,6 +160,13 @@ extension SwarmPolicy {
 
     private mutating func planSecondLook(_ topic: Bytes32, now: MonotonicTime) {
         topics[topic]!.planSecondLook(random: &random, now: now)
+        if let due = topics[topic]!.nextSecondLook { topicTimers.insert(TopicTimer(deadline: due, topic: topic)) }
+    }
+
+    private mutating func planLonelyLook(_ topic: Bytes32, now: MonotonicTime) {
+        let isConnected = byKey.keys.contains { peers[$0]?.topics.contains(topic) == true }
+        guard !isConnected else { return }
+        topics[topic]!.planLonelyLook(random: &random, now: now)
         if let due = topics[topic]!.nextSecondLook { topicTimers.insert(TopicTimer(deadline: due, topic: topic)) }
     }
 

@@ -66,6 +66,16 @@ struct TopicDiscovery: Sendable {
         nextSecondLook = now + pause + .nanoseconds(jitter)
     }
 
+    /// Plans to look again after a lookup that led to nobody, later each time: whoever announces the topic meanwhile is met
+    /// within seconds, not with the next query.
+    mutating func planLonelyLook(random: inout SecureRandom, now: MonotonicTime) {
+        var pause = SwarmConstants.lonelyLookPause
+        for _ in 0..<secondLookCount where pause < SwarmConstants.refreshInterval { pause *= 2 }
+        guard pause < SwarmConstants.refreshInterval else { return }
+        let jitter = Int64.random(in: 0...pause.wholeNanoseconds / 2, using: &random)
+        nextSecondLook = now + pause + .nanoseconds(jitter)
+    }
+
     /// Sets the time of the next query: the interval and a random part, or only the random part when `isLate`.
     mutating func scheduleNext(isLate: Bool, random: inout SecureRandom, now: MonotonicTime) {
         let jitter = Int64.random(in: 0...SwarmConstants.refreshJitter.wholeNanoseconds, using: &random)

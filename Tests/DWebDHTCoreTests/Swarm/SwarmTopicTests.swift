@@ -25,7 +25,7 @@ import Testing
         var waits: [Double] = []
         for seed in UInt8(1)...30 {
             var rig = Rig(seed: seed)
-            var refresh = rig.lookUp()
+            var refresh = announced(&rig)
             for _ in 0..<3 {
                 _ = rig.advance(.seconds(3))
                 _ = rig.act { $0.finished(refresh, succeeded: true, now: $1) }
@@ -40,6 +40,27 @@ import Testing
         #expect(waits.max()! - waits.min()! > 60)
     }
 
+    /// Announces a topic without looking it up, and returns the query for it.
+    private func announced(_ rig: inout Rig) -> SwarmRefreshID {
+        _ = rig.act { _ = $0.join(Rig.topic, as: .announce, now: $1) }
+        return rig.act { $0.listening(true, now: $1) }.refreshes[0].id
+    }
+
+    @Test func whoFindsNobodyLooksAgainSoonAndThenLessOften() {
+        var rig = Rig()
+        var refresh = rig.lookUp()
+        for pause in [5.0, 10, 20, 40, 80] {
+            _ = rig.act { $0.finished(refresh, succeeded: true, now: $1) }
+            let start = rig.now
+            var next: [SwarmOutput] = []
+            while next.refreshes.isEmpty { next = rig.advance(.milliseconds(100)) }
+            let wait = (rig.now - start).seconds
+            #expect(wait >= pause && wait <= 1.5 * pause + 0.1)
+            #expect(next.refreshes.map(\.kind) == [.lookup])
+            refresh = next.refreshes[0].id
+        }
+    }
+
     @Test func aFirstAnnouncementClearsOlderOnesAndLaterOnesDoNot() {
         var rig = Rig()
         _ = rig.act { _ = $0.join(Rig.topic, as: .announce, now: $1) }
@@ -51,7 +72,7 @@ import Testing
 
     @Test func aLateQueryAfterSleepIsSpreadAnew() {
         var rig = Rig()
-        let refresh = rig.lookUp()
+        let refresh = announced(&rig)
         _ = rig.act { $0.finished(refresh, succeeded: true, now: $1) }
         let due = rig.policy.nextDeadline!
         rig.now = due + .seconds(31)
