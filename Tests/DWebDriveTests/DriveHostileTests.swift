@@ -109,6 +109,29 @@ import Testing
         }
     }
 
+    @Test func readersFollowADriveThatWasCut() async throws {
+        try await withSystemReplica { drive in
+            for index in 0..<10 { try await drive.write(content(index, byteCount: 1_000), to: "/f\(index)") }
+        } _: { writer, reader in
+            let folder = try TemporaryFolder()
+            try await reader.mirror(toFolder: folder.path).run()
+            try await writer.truncate(to: 4)
+            try await writer.write(bytes("new history"), to: "/new")
+            for _ in 0..<100 where reader.version != 5 {
+                try await reader.update(upTo: .seconds(1))
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            #expect(reader.version == 5)
+            #expect(try await reader.paths() == ["/f0", "/f1", "/f2", "/new"])
+            #expect(try await reader.read("/new") == bytes("new history"))
+            var options = MirrorOptions()
+            options.prunes = true
+            let summary = try await reader.mirror(toFolder: folder.path, options).run()
+            #expect(summary.removedCount == 7 && summary.addedCount == 1)
+            #expect(try folder.listing().count == 4)
+        }
+    }
+
     @Test func exportsStayInTheirFolder() async throws {
         try await withSystemDrive { drive in
             let outside = try TemporaryFolder()
