@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #ifdef __linux__
 #ifndef UDP_SEGMENT
@@ -362,5 +365,45 @@ void dweb_limit_memory_arenas(int count) {
     (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 #else
     (void)count;
+#endif
+}
+
+#ifdef __linux__
+#include <link.h>
+#include <sys/mman.h>
+
+// A debugger's breakpoints are written into code pages, and would be given back with them.
+static int is_debugged(void) {
+    char line[128];
+    int tracer = 0;
+    FILE *status = fopen("/proc/self/status", "re");
+    if (status == NULL) return 1;
+    while (fgets(line, sizeof line, status) != NULL && sscanf(line, "TracerPid: %d", &tracer) != 1) continue;
+    fclose(status);
+    return tracer != 0;
+}
+
+static int forget_pages(struct dl_phdr_info *object, size_t size, void *context) {
+    (void)size;
+    (void)context;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[index];
+        // Only what is as it is in the file: parts that are written to hold relocated addresses.
+        if (part->p_type != PT_LOAD || (part->p_flags & PF_W) != 0) continue;
+        const uintptr_t start = (object->dlpi_addr + part->p_vaddr + page - 1) & ~(page - 1);
+        const uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_memsz) & ~(page - 1);
+        if (end > start) (void)madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+#endif
+
+void dweb_give_back_memory(void) {
+#ifdef __linux__
+    if (!is_debugged()) (void)dl_iterate_phdr(forget_pages, NULL);
+#endif
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
 #endif
 }

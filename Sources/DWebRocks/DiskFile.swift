@@ -1,5 +1,11 @@
 public import DWebPorts
-import Foundation
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
 
 /// A small file on disk, replaced by a rename.
 public struct DiskFile: SmallFile {
@@ -18,16 +24,16 @@ public struct DiskFile: SmallFile {
     public func read() async throws(PortError) -> [UInt8]? {
         let path = path
         return try await DiskFile.worker.run { () throws(PortError) -> [UInt8]? in
-            let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+            let descriptor = openFile(path, O_RDONLY)
             guard descriptor >= 0 else {
                 if errno == ENOENT || errno == ENOTDIR { return nil }
                 throw failure("read", path)
             }
-            defer { Foundation.close(descriptor) }
+            defer { closeFile(descriptor) }
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 16_384)
             while true {
-                let count = Foundation.read(descriptor, &chunk, chunk.count)
+                let count = readFile(descriptor, into: &chunk)
                 if count < 0, errno == EINTR { continue }
                 guard count >= 0 else { throw failure("read", path) }
                 guard count > 0 else { return bytes }
@@ -46,12 +52,12 @@ public struct DiskFile: SmallFile {
         let path = path
         try await DiskFile.worker.run { () throws(PortError) in
             let temporary = path + ".new"
-            let descriptor = Foundation.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            let descriptor = openFile(temporary, O_WRONLY | O_CREAT | O_TRUNC)
             guard descriptor >= 0 else { throw failure("written", path) }
             var isWritten = true
             var offset = 0
             while offset < bytes.count {
-                let count = bytes[offset...].withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress!, $0.count) }
+                let count = writeFile(descriptor, bytes[offset...])
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else {
                     isWritten = false
@@ -61,9 +67,9 @@ public struct DiskFile: SmallFile {
             }
             isWritten = isWritten && fsync(descriptor) == 0
             let error = isWritten ? nil : failure("written", path)
-            Foundation.close(descriptor)
+            closeFile(descriptor)
             if let error {
-                unlink(temporary)
+                removeFile(temporary)
                 throw error
             }
             guard rename(temporary, path) == 0 else { throw failure("written", path) }
@@ -79,5 +85,5 @@ private func failure(_ verb: String, _ path: String) -> PortError {
         case ENOSPC, EDQUOT: .noSpace
         default: .failed
         }
-    return PortError(code, "The file \(path) cannot be \(verb): \(String(cString: strerror(errno)))")
+    return PortError(code, "The file \(path) cannot be \(verb): \(systemReason)")
 }

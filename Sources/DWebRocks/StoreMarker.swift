@@ -1,7 +1,14 @@
 import CDatagram
 import DWebPorts
-import Foundation
 import Synchronization
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
 
 /// The file `CORESTORE` of a store's directory: it marks the original (not a copy) and carries the lock; spec 40
 /// section 12. An existing one is never written to.
@@ -19,23 +26,20 @@ final class StoreMarker: Sendable {
     /// Nil for a read-only open, which neither checks nor locks.
     static func open(directory: String, options: StorageOptions) throws(PortError) -> StoreMarker? {
         let path = directory + "/CORESTORE"
-        let files = FileManager.default
         if options.isReadOnly {
-            guard files.fileExists(atPath: directory + "/db") else { throw missing(directory) }
+            guard fileExists(directory + "/db") else { throw missing(directory) }
             return nil
         }
-        if !files.fileExists(atPath: directory + "/db") {
+        if !fileExists(directory + "/db") {
             guard options.createIfMissing else { throw missing(directory) }
-            do {
-                try files.createDirectory(atPath: directory + "/db", withIntermediateDirectories: true)
-            } catch {
-                throw PortError(.permissionDenied, "The directory \(directory) cannot be created: \(reason(errno))")
+            guard makeDirectories(directory + "/db") else {
+                throw PortError(.permissionDenied, "The directory \(directory) cannot be created: \(systemReason)")
             }
         }
-        let isNew = !files.fileExists(atPath: path)
-        let descriptor = Foundation.open(path, isNew ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0o644)
+        let isNew = !fileExists(path)
+        let descriptor = openFile(path, isNew ? O_RDWR | O_CREAT : O_RDWR)
         guard descriptor >= 0 else {
-            throw PortError(.permissionDenied, "The store \(directory) cannot be written: \(reason(errno))")
+            throw PortError(.permissionDenied, "The store \(directory) cannot be written: \(systemReason)")
         }
         let marker = StoreMarker(descriptor: descriptor, holderPath: directory + "/HOLDER")
         do throws(PortError) {
@@ -48,12 +52,10 @@ final class StoreMarker: Sendable {
                 try checkOriginal(descriptor, directory)
             }
         } catch {
-            Foundation.close(descriptor)
+            closeFile(descriptor)
             throw error
         }
-        let program = ProcessInfo.processInfo
-        try? "\(program.processName) (process \(program.processIdentifier))".write(
-            toFile: marker.holderPath, atomically: false, encoding: .utf8)
+        marker.nameHolder()
         return marker
     }
 
@@ -61,8 +63,8 @@ final class StoreMarker: Sendable {
     func release() {
         descriptor.withLock { descriptor in
             guard descriptor >= 0 else { return }
-            try? FileManager.default.removeItem(atPath: holderPath)
-            Foundation.close(descriptor)
+            removeFile(holderPath)
+            closeFile(descriptor)
             descriptor = -1
         }
     }
@@ -71,10 +73,22 @@ final class StoreMarker: Sendable {
         PortError(.notFound, "There is no store in \(directory)")
     }
 
-    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+    // For people only: the lock itself is the system's.
+    private func nameHolder() {
+        let file = openFile(holderPath, O_WRONLY | O_CREAT | O_TRUNC)
+        guard file >= 0 else { return }
+        defer { closeFile(file) }
+        let program = CommandLine.arguments.first?.split(separator: "/").last ?? "a program"
+        _ = writeFile(file, Array("\(program) (process \(getpid()))".utf8)[...])
+    }
 
     private static func holder(at path: String) -> String {
-        (try? String(contentsOfFile: path, encoding: .utf8)) ?? "another process"
+        let file = openFile(path, O_RDONLY)
+        guard file >= 0 else { return "another process" }
+        defer { closeFile(file) }
+        var text = [UInt8](repeating: 0, count: 256)
+        let count = readFile(file, into: &text)
+        return count > 0 ? String(decoding: text[..<count], as: UTF8.self) : "another process"
     }
 
     private static var platform: String {
@@ -91,16 +105,16 @@ final class StoreMarker: Sendable {
     private static func writeMarker(_ descriptor: Int32) throws(PortError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
-            throw PortError(.failed, "The store's marker cannot be read: \(reason(errno))")
+            throw PortError(.failed, "The store's marker cannot be read: \(systemReason)")
         }
         // The file system's own clock, which is not always this machine's.
         let created = dweb_file_latest_time(descriptor)
         var text = "device/platform=\(platform)\ndevice/inode=\(status.st_ino)\ndevice/created=\(created)\n"
         if dweb_file_mark_original(descriptor) == 0 { text += "device/attribute=original\n" }
         let bytes = Array(text.utf8)
-        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+        guard writeFile(descriptor, bytes[...]) == bytes.count else {
             throw PortError(
-                errno == ENOSPC ? .noSpace : .failed, "The store's marker cannot be written: \(reason(errno))")
+                errno == ENOSPC ? .noSpace : .failed, "The store's marker cannot be written: \(systemReason)")
         }
     }
 
@@ -111,7 +125,7 @@ final class StoreMarker: Sendable {
         var status = stat()
         var buffer = [UInt8](repeating: 0, count: 4_096)
         guard fstat(descriptor, &status) == 0 else {
-            throw PortError(.failed, "The store's marker cannot be read: \(reason(errno))")
+            throw PortError(.failed, "The store's marker cannot be read: \(systemReason)")
         }
         let count = pread(descriptor, &buffer, buffer.count, 0)
         let lines = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")

@@ -80,4 +80,8 @@ int dweb_file_is_original(int descriptor);
 // Lets all threads share this many memory arenas, where the C library has them; elsewhere nothing.
 void dweb_limit_memory_arenas(int count);
 
+// Unmaps the pages of this program's code and constants, which the system maps again, from its file cache, as they are
+// used (Linux, not under a debugger), and returns what the allocator holds free (glibc). Elsewhere nothing.
+void dweb_give_back_memory(void);
+
 #endif

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench`: figures of this machine, to compare with each other and with other runs.
 struct BenchCommand: AsyncParsableCommand {
@@ -57,8 +57,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
         let figure = Figure(name: name, value: value, unit: unit)
-        let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
-        console.emit(figure, text: "\(padded) \(String(format: "%12.1f", value)) \(unit)")
+        let padded = name.padded(to: 48)
+        console.emit(figure, text: "\(padded) \(value.text(decimals: 1, width: 12)) \(unit)")
     }
 
     private func report(

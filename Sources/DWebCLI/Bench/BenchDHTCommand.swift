@@ -1,7 +1,7 @@
 import ArgumentParser
 import DWeb
 import DWebLab
-import Foundation
+import DWebEssentials
 
 /// `dweb bench dht`: lookups in simulated networks of any size.
 struct BenchDHTCommand: AsyncParsableCommand {
@@ -58,17 +58,19 @@ struct BenchDHTCommand: AsyncParsableCommand {
     private func text(_ line: Line) -> String {
         let report = line.report
         func lookups(_ name: String, _ figures: LookupFigures) -> String {
-            String(
-                format: "  %-22@ success %5.1f %%  hops %4.2f  messages %5.1f  found %5.0f ms  99th %6.0f ms",
-                name as NSString, figures.success * 100, figures.meanHopCount, figures.meanMessageCount,
-                figures.medianMilliseconds, figures.slowMilliseconds)
+            "  \(name.padded(to: 22)) success \((figures.success * 100).text(decimals: 1, width: 5)) %"
+                + "  hops \(figures.meanHopCount.text(decimals: 2, width: 4))"
+                + "  messages \(figures.meanMessageCount.text(decimals: 1, width: 5))"
+                + "  found \(figures.medianMilliseconds.text(decimals: 0, width: 5)) ms"
+                + "  99th \(figures.slowMilliseconds.text(decimals: 0, width: 6)) ms"
         }
-        let heal = report.healSeconds.map { String(format: "%.0f s", $0) } ?? "not measured, or not within 10 min"
+        let heal = report.healSeconds.map { $0.text(decimals: 0) + " s" } ?? "not measured, or not within 10 min"
         return [
             "\(report.nodeCount) nodes: \(line.bytesPerNode) bytes each, "
-                + String(
-                    format: "table %.0f, joining %.0f datagrams, idle %.2f datagrams/s, %.1f s CPU",
-                    report.meanTableCount, report.joinMessageCount, report.idleMessageRate, line.cpuSeconds),
+                + "table \(report.meanTableCount.text(decimals: 0)), "
+                + "joining \(report.joinMessageCount.text(decimals: 0)) datagrams, "
+                + "idle \(report.idleMessageRate.text(decimals: 2)) datagrams/s, "
+                + "\(line.cpuSeconds.text(decimals: 1)) s CPU",
             lookups("healthy", report.healthy), lookups("a tenth vanished", report.afterTenth),
             lookups("half vanished", report.afterHalf), "  healed after a partition in \(heal)",
         ].joined(separator: "\n")

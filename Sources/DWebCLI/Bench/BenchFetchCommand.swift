@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench fetch`: the reader that `dweb bench` starts as a process of its own.
 struct BenchFetchCommand: AsyncParsableCommand {

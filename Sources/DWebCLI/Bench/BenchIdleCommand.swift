@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench idle`: what a joined node costs that does nothing.
 struct BenchIdleCommand: AsyncParsableCommand {
@@ -81,14 +81,13 @@ struct BenchIdleCommand: AsyncParsableCommand {
             memoryMiB: Double(ProcessFigures.residentByteCount) / 1_048_576)
         output.console.emit(
             figures,
-            text: String(
-                format: """
-                    measured for           %.0f s
-                    CPU                    %.3f %%
-                    sent                   %.0f B/s in %.2f packets/s
-                    received               %.0f B/s
-                    resident memory        %.1f MiB
-                    """, figures.seconds, figures.cpuPercent, figures.sentBytesPerSecond,
-                figures.sentPacketsPerSecond, figures.receivedBytesPerSecond, figures.memoryMiB))
+            text: """
+                measured for           \(figures.seconds.text(decimals: 0)) s
+                CPU                    \(figures.cpuPercent.text(decimals: 3)) %
+                sent                   \(figures.sentBytesPerSecond.text(decimals: 0)) B/s in \
+                \(figures.sentPacketsPerSecond.text(decimals: 2)) packets/s
+                received               \(figures.receivedBytesPerSecond.text(decimals: 0)) B/s
+                resident memory        \(figures.memoryMiB.text(decimals: 1)) MiB
+                """)
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import DWeb
 import DWebLab
-import Foundation
+import DWebEssentials
 
 /// `dweb bench nat`: the table of `docs/nat.md` over many seeds.
 struct BenchNATCommand: AsyncParsableCommand {
@@ -60,10 +60,12 @@ struct BenchNATCommand: AsyncParsableCommand {
         }
         for pair in pairs where !withoutRelay || pair.way != .relay {
             let line = try measure(pair)
-            let text = String(
-                format: "%-18@ %-18@ %-10@ %5d of %-5d median %6.2f s  slowest %6.2f s  connected %6.2f s",
-                line.client as NSString, line.server as NSString, line.way as NSString, line.reached, line.runs,
-                line.medianSeconds, line.slowestSeconds, line.connectMedianSeconds)
+            let text =
+                "\(line.client.padded(to: 18)) \(line.server.padded(to: 18)) \(line.way.padded(to: 10)) "
+                + "\("\(line.reached)".aligned(to: 5)) of \("\(line.runs)".padded(to: 5)) "
+                + "median \(line.medianSeconds.text(decimals: 2, width: 6)) s  "
+                + "slowest \(line.slowestSeconds.text(decimals: 2, width: 6)) s  "
+                + "connected \(line.connectMedianSeconds.text(decimals: 2, width: 6)) s"
             let suffix = line.failedSeeds.isEmpty ? "" : "  seeds \(line.failedSeeds.prefix(5))"
             console.emit(line, text: text + suffix)
         }

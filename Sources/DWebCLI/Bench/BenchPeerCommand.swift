@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench peer`: the writer that `dweb bench` starts as a process of its own.
 struct BenchPeerCommand: AsyncParsableCommand {
@@ -43,6 +43,8 @@ struct BenchPeerCommand: AsyncParsableCommand {
                 try await database.append(blocks)
                 index += batchCount
             }
+            // As a publisher does, between filling its log and serving it.
+            ProcessMemory.giveBackUnused()
             try await SwarmNetworker.withNetworker(store: store, configuration: settings) { networker in
                 try await networker.join(database.discoveryKey, announce: true, lookup: false)
                 console.emit(Ready(key: database.key.text), text: "")

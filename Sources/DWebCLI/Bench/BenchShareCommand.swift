@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench share`: how long a folder takes until it can be shared.
 struct BenchShareCommand: AsyncParsableCommand {
@@ -69,19 +69,16 @@ struct BenchShareCommand: AsyncParsableCommand {
             }
         }
         guard large > 0 else { return }
-        guard manager.createFile(atPath: folder + "/large", contents: nil),
-            let file = FileHandle(forWritingAtPath: folder + "/large")
-        else {
-            throw CommandFailure(.storage, "The large file cannot be made.")
-        }
+        let file = try FileDescriptor.open(
+            folder + "/large", .writeOnly, options: [.create, .truncate], permissions: [.ownerReadWrite])
+        defer { try? file.close() }
         var random = SystemRandomNumberGenerator()
         let megabyte = Data((0..<131_072).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } })
         for index in 0..<large {
             var piece = megabyte
             piece[0] = UInt8(truncatingIfNeeded: index)
             piece[1] = UInt8(truncatingIfNeeded: index >> 8)
-            try file.write(contentsOf: piece)
+            try file.writeAll(piece)
         }
-        try file.close()
     }
 }

@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// Stores and clocks of a measurement.
 enum BenchStore {
@@ -14,6 +14,7 @@ enum BenchStore {
         do {
             let runtime = DWebRuntime.posix(loop: loop, storage: storage)
             let store = try await Basestore.open(path, runtime: runtime)
+            ProcessMemory.giveBackUnused()
             do {
                 outcome = .success(try await body(runtime, store))
             } catch {

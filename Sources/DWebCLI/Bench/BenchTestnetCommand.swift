@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench testnet`: a private DHT of real sockets in this process.
 struct BenchTestnetCommand: AsyncParsableCommand {
@@ -110,13 +110,8 @@ struct BenchTestnetCommand: AsyncParsableCommand {
         let figure = Figure(
             name: name, median: sorted[sorted.count / 2], slow: sorted[min(sorted.count - 1, sorted.count * 99 / 100)],
             unit: unit)
-        let padded = name.padding(toLength: 32, withPad: " ", startingAt: 0)
-        let text =
-            sorted.count == 1
-            ? String(format: "%@ %9.3f %@", padded as NSString, figure.median, unit as NSString)
-            : String(
-                format: "%@ %9.3f %@   99th %9.3f %@", padded as NSString, figure.median, unit as NSString,
-                figure.slow, unit as NSString)
-        console.emit(figure, text: text)
+        let text = "\(name.padded(to: 32)) \(figure.median.text(decimals: 3, width: 9)) \(unit)"
+        let slow = "   99th \(figure.slow.text(decimals: 3, width: 9)) \(unit)"
+        console.emit(figure, text: sorted.count == 1 ? text : text + slow)
     }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench topics`: many topics announced by one process, on a private DHT in another.
 struct BenchTopicsCommand: AsyncParsableCommand {
@@ -113,8 +113,8 @@ struct BenchTopicsCommand: AsyncParsableCommand {
                 \(figures.announced) of \(topics) topics in \(Int(figures.seconds)) s
                 packets sent           \(figures.packetsSent)
                 most in one second     \(figures.mostPacketsPerSecond)
-                peak memory            \(String(format: "%.1f", figures.peakMemoryMiB)) MiB
-                CPU                    \(String(format: "%.1f", figures.cpuSeconds)) s
+                peak memory            \(figures.peakMemoryMiB.text(decimals: 1)) MiB
+                CPU                    \(figures.cpuSeconds.text(decimals: 1)) s
                 """)
     }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench tree`: puts, gets and scans of a tree, and its memory.
 struct BenchTreeCommand: AsyncParsableCommand {
@@ -90,9 +90,10 @@ struct BenchTreeCommand: AsyncParsableCommand {
     }
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
-        let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
+        let padded = name.padded(to: 48)
         console.emit(
-            Figure(name: name, value: value, unit: unit), text: "\(padded) \(String(format: "%12.1f", value)) \(unit)")
+            Figure(name: name, value: value, unit: unit),
+            text: "\(padded) \(value.text(decimals: 1, width: 12)) \(unit)")
     }
 
     /// Sixteen bytes, in an order that jumps about.

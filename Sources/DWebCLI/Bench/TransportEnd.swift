@@ -1,6 +1,6 @@
 import DWeb
 import DWebStreamCore
-import Foundation
+import DWebEssentials
 
 /// One end of a measurement: a socket, its streams, and the pump between them, on the runtime's loop.
 actor TransportEnd {

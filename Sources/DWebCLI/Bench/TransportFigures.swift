@@ -1,4 +1,4 @@
-import Foundation
+import DWebEssentials
 
 /// What the system counts about this process and a measurement needs.
 enum TransportFigures {

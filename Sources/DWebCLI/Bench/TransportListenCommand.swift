@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb bench transport listen`: the end that takes data in.
 struct TransportListenCommand: AsyncParsableCommand {

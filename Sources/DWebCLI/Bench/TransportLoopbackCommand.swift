@@ -1,7 +1,7 @@
 import ArgumentParser
 import DWeb
 import DWebStreamCore
-import Foundation
+import DWebEssentials
 
 /// `dweb bench transport loopback`: the stream transport between two processes on loopback, next to plain TCP.
 struct TransportLoopbackCommand: AsyncParsableCommand {
@@ -60,8 +60,8 @@ struct TransportLoopbackCommand: AsyncParsableCommand {
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
         let figure = Figure(name: name, value: value, unit: unit)
-        let padded = name.padding(toLength: 48, withPad: " ", startingAt: 0)
-        console.emit(figure, text: "\(padded) \(String(format: "%12.3f", value)) \(unit)")
+        let padded = name.padded(to: 48)
+        console.emit(figure, text: "\(padded) \(value.text(decimals: 3, width: 12)) \(unit)")
     }
 
     private func measureThroughput(

@@ -1,7 +1,7 @@
 import ArgumentParser
 import DWeb
 import DWebStreamCore
-import Foundation
+import DWebEssentials
 
 /// `dweb bench transport send`: one upload to a listening end, with its figures.
 struct TransportSendCommand: AsyncParsableCommand {
@@ -173,10 +173,10 @@ struct TransportSendCommand: AsyncParsableCommand {
                 pathMTU: now.pathMTU)
             console.emit(
                 moment,
-                text: String(
-                    format: "%6.1f s: %8.1f Mbit/s, rtt %6.1f ms, window %d, in flight %d, sent again %d", second, rate,
-                    moment.roundTripMilliseconds, moment.congestionWindow, moment.packetsInFlight,
-                    moment.retransmissions))
+                text: "\(second.text(decimals: 1, width: 6)) s: \(rate.text(decimals: 1, width: 8)) Mbit/s, "
+                    + "rtt \(moment.roundTripMilliseconds.text(decimals: 1, width: 6)) ms, "
+                    + "window \(moment.congestionWindow), in flight \(moment.packetsInFlight), "
+                    + "sent again \(moment.retransmissions)")
         }
     }
 
@@ -197,10 +197,10 @@ struct TransportSendCommand: AsyncParsableCommand {
             receiverCPUSeconds: outcome.report?.cpuSeconds)
         console.emit(
             figures,
-            text: String(
-                format: "%@: %.1f Mbit/s, %.2f s, %d of %d packets sent again, %d timeouts, MTU %d",
-                algorithm.rawValue, rate, outcome.seconds, statistics.retransmissions, statistics.packetsSent,
-                statistics.retransmissionTimeouts, statistics.pathMTU))
+            text: "\(algorithm.rawValue): \(rate.text(decimals: 1)) Mbit/s, "
+                + "\(outcome.seconds.text(decimals: 2)) s, \(statistics.retransmissions) of "
+                + "\(statistics.packetsSent) packets sent again, \(statistics.retransmissionTimeouts) timeouts, "
+                + "MTU \(statistics.pathMTU)")
         guard outcome.reason == .finished, (seconds != nil || byteCount == Int(megabytes * 1e6)),
             outcome.report?.byteCount == byteCount, outcome.report?.isIntact != false
         else { throw CommandFailure(.failure, "The transfer failed: \(outcome.reason).") }

@@ -1,5 +1,6 @@
 import DWeb
-import Foundation
+import DWebEssentials
+import Dispatch
 
 /// Plain TCP with blocking calls on threads of its own: what the same machine does without any of this.
 enum TransportTCP {
@@ -14,25 +15,25 @@ enum TransportTCP {
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isBound = withUnsafeMutableBytes(of: &name) { bytes in
             let pointer = bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self)
-            return Foundation.bind(listener, pointer, size) == 0 && Foundation.listen(listener, 16) == 0
+            return bind(listener, pointer, size) == 0 && startListening(listener)
                 && getsockname(listener, pointer, &size) == 0
         }
         guard isBound else { throw CommandFailure(.network, "TCP cannot listen at \(address).") }
-        let thread = Thread {
+        DispatchQueue(label: "dweb.tcp").async {
             while true {
                 let connection = accept(listener, nil, nil)
                 if connection < 0 { return }
-                drain(connection)
+                drain(FileDescriptor(rawValue: connection))
             }
         }
-        thread.start()
         return UInt16(bigEndian: name.sin_port)
     }
 
     /// Sends `byteCount` bytes and returns the seconds until the other side has read the last of them.
     static func upload(_ byteCount: Int, to address: SocketAddress, writeByteCount: Int) throws -> Double {
         let connection = try makeSocket()
-        defer { Foundation.close(connection) }
+        let stream = FileDescriptor(rawValue: connection)
+        defer { try? stream.close() }
         var name = systemAddress(address)
         let isConnected = withUnsafeMutableBytes(of: &name) {
             connect(
@@ -44,21 +45,18 @@ enum TransportTCP {
         let start = ContinuousClock.now
         var left = byteCount
         while left > 0 {
-            let count = chunk.withUnsafeBytes { Foundation.write(connection, $0.baseAddress!, min(left, $0.count)) }
-            guard count > 0 else { throw CommandFailure(.network, "The TCP connection broke.") }
-            left -= count
+            left -= try chunk.withUnsafeBytes { try stream.write(UnsafeRawBufferPointer(rebasing: $0.prefix(left))) }
         }
         shutdown(connection, Int32(SHUT_WR))
-        var answer: UInt8 = 0
-        _ = Foundation.read(connection, &answer, 1)
+        _ = try stream.readOnce(1)
         return (ContinuousClock.now - start).seconds
     }
 
-    private static func drain(_ connection: Int32) {
-        let buffer = UnsafeMutableRawPointer.allocate(byteCount: readByteCount, alignment: 16)
-        while Foundation.read(connection, buffer, readByteCount) > 0 {}
-        _ = Foundation.write(connection, buffer, 1)
-        Foundation.close(connection)
+    private static func drain(_ connection: FileDescriptor) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readByteCount, alignment: 16)
+        while let count = try? connection.read(into: buffer), count > 0 {}
+        _ = try? connection.writeAll([1])
+        try? connection.close()
         buffer.deallocate()
     }
 
@@ -80,3 +78,6 @@ enum TransportTCP {
         return name
     }
 }
+
+// Inside, the name belongs to the function that listens for us.
+private func startListening(_ descriptor: Int32) -> Bool { listen(descriptor, 16) == 0 }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb doctor`: says whether peers can connect, and if not, why.
 struct DoctorCommand: AsyncParsableCommand {

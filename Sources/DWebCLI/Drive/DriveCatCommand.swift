@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb drive cat`.
 struct DriveCatCommand: AsyncParsableCommand {
@@ -24,7 +24,7 @@ struct DriveCatCommand: AsyncParsableCommand {
         let range = offset..<(end ?? .max)
         try await options.reading { drive, _ in
             for try await piece in drive.content(of: path, range: range, links: .follow, read) {
-                console.write(Data(piece), to: STDOUT_FILENO)
+                console.write(piece, to: .standardOutput)
             }
         }
     }

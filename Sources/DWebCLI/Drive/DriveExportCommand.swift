@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb drive export`.
 struct DriveExportCommand: AsyncParsableCommand {

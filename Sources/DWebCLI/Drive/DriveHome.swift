@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// Where the drives of this person are kept when no store is named: each in a store of its own, so that several
 /// commands can run at once.
@@ -28,7 +28,7 @@ struct DriveHome {
     func store(key: PublicKey) -> String {
         let link = keyLink(key)
         if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: link) {
-            let own = "\(drives)/\((target as NSString).lastPathComponent)"
+            let own = "\(drives)/\(FilePath(target).lastComponent?.string ?? "")"
             if FileManager.default.fileExists(atPath: own) { return own }
         }
         return store(copying: key)
@@ -47,7 +47,7 @@ struct DriveHome {
         try? files.createDirectory(atPath: path + "/keys", withIntermediateDirectories: true)
         try? files.removeItem(atPath: keyLink(key))
         try? files.createSymbolicLink(
-            atPath: keyLink(key), withDestinationPath: "../drives/\((store as NSString).lastPathComponent)")
+            atPath: keyLink(key), withDestinationPath: "../drives/\(FilePath(store).lastComponent?.string ?? "")")
     }
 
     /// All stores and what they hold.

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb drive import`.
 struct DriveImportCommand: AsyncParsableCommand {
@@ -38,13 +38,12 @@ struct DriveImportCommand: AsyncParsableCommand {
         mirror.ignore = mirror.ignore.adding(IgnoreRules(ignore.joined(separator: "\n")))
         if dryRun { mirror.report = { event in console.emit(MirrorStep(event), text: MirrorStep(event).text) } }
         let settings = mirror
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory) else {
+        guard let kind = FileKind(at: source) else {
             throw CommandFailure(.storage, "There is no file or folder '\(source)'.")
         }
-        let isFolder = isDirectory.boolValue
+        let isFolder = kind == .folder
         let file = DriveReference.absolute(source)
-        let path = to == "/" ? "/" + (file as NSString).lastPathComponent : to
+        let path = to == "/" ? "/" + (FilePath(file).lastComponent?.string ?? "") : to
         try await options.writing(createIfMissing: true) { drive in
             let started = Date()
             let transfer =

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// Where drives are kept.
 struct DriveStoreOptions: ParsableArguments {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb drive purge`.
 struct DrivePurgeCommand: AsyncParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb drive put`.
 struct DrivePutCommand: AsyncParsableCommand {
@@ -28,19 +28,11 @@ struct DrivePutCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (console, path, file) = (options.output.console, path, file)
-        let handle: FileHandle
-        if file == "-" {
-            handle = .standardInput
-        } else {
-            guard let opened = FileHandle(forReadingAtPath: file) else {
-                throw CommandFailure(.storage, "The file '\(file)' cannot be read.")
-            }
-            handle = opened
-        }
+        let input = file == "-" ? .standardInput : try FileDescriptor.opening(file)
         let attributes = DDrive.Attributes(
             isExecutable: executable || (file != "-" && FileManager.default.isExecutableFile(atPath: file)),
             metadata: metadata.flatMap { JSONDocument($0) })
-        let pieces = InputPieces(handle)
+        let pieces = InputPieces(input)
         try await options.writing(createIfMissing: true) { drive in
             let entry = try await drive.write(from: pieces, to: path, attributes)
             console.emit(

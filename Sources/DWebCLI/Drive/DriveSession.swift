@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// A drive that a command works on, with the network where the drive is not written here.
 struct DriveSession: Sendable {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// The stores that commands about space look at.
 struct SpaceOptions: ParsableArguments {
@@ -58,11 +58,8 @@ struct SpaceOptions: ParsableArguments {
     /// The bytes that the files of a directory take.
     static func byteCount(ofDirectory path: String) -> UInt64 {
         var sum: UInt64 = 0
-        for name in FileManager.default.enumerator(atPath: path)?.compactMap({ $0 as? String }) ?? [] {
-            let attributes = try? FileManager.default.attributesOfItem(atPath: path + "/" + name)
-            if attributes?[.type] as? FileAttributeType == .typeRegular {
-                sum += (attributes?[.size] as? NSNumber)?.uint64Value ?? 0
-            }
+        for name in (try? FileManager.default.subpathsOfDirectory(atPath: path)) ?? [] {
+            sum += FileKind.byteCount(at: path + "/" + name) ?? 0
         }
         return sum
     }

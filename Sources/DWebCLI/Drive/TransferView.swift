@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// Runs transfers and shows how far they are.
 enum TransferView {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb keys import`.
 struct KeysImportCommand: AsyncParsableCommand {
@@ -50,7 +50,7 @@ struct KeysImportCommand: AsyncParsableCommand {
             return try SealedKey.open([UInt8](data), passphrase: try passphrase.read(isNew: false))
         }
         if isatty(STDIN_FILENO) == 1 { output.console.say("Type the \(RecoveryPhrase.wordCount) words, then Ctrl-D.") }
-        let data = (try? FileHandle.standardInput.readToEnd()) ?? Data()
-        return try RecoveryPhrase.key(String(decoding: data.prefix(4_096), as: UTF8.self))
+        let text = try FileDescriptor.standardInput.readUpTo(4_096)
+        return try RecoveryPhrase.key(String(decoding: text, as: UTF8.self))
     }
 }

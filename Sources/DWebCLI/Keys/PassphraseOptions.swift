@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import DWebEssentials
 
 /// Where a passphrase comes from.
 struct PassphraseOptions: ParsableArguments {

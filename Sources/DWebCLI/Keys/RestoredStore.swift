@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// The mark of a store whose keys were restored: its logs may be longer elsewhere, and writing to one before its newest
 /// length is known would split its history for ever.
@@ -65,10 +65,9 @@ struct RestoredStore: Sendable {
             }
         }
         console.say("The log had \(Format.count(database.length)) blocks. It can be written again.")
-        guard let markerPath, let file = FileHandle(forWritingAtPath: markerPath) else { return }
-        try file.seekToEnd()
-        try file.write(contentsOf: Data((database.key.text + "\n").utf8))
-        try file.close()
+        guard let markerPath, FileKind(at: markerPath) == .file else { return }
+        let file = try FileDescriptor.open(markerPath, .writeOnly, options: [.append])
+        try file.closeAfter { _ = try file.writeAll((database.key.text + "\n").utf8) }
     }
 
     /// Waits until a peer has told the log's length, and takes it over.

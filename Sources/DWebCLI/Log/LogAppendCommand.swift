@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb log append`: adds blocks to a log of the local store.
 struct LogAppendCommand: AsyncParsableCommand {

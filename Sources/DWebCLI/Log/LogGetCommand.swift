@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb log get`: fetches a log into a file.
 struct LogGetCommand: AsyncParsableCommand {

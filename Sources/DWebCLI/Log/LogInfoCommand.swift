@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb log info`: what the local store knows of a log, or of all.
 struct LogInfoCommand: AsyncParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb log publish`: appends a file to a log and serves it.
 struct LogPublishCommand: AsyncParsableCommand {
@@ -49,6 +49,7 @@ struct LogPublishCommand: AsyncParsableCommand {
             let database = try await node.store.database(named: logName)
             try await fillLog(
                 database, from: box.value, total: isStandardInput ? nil : fileByteCount(), console: console)
+            ProcessMemory.giveBackUnused()
             try await node.networker.join(database.discoveryKey, announce: true, lookup: false)
             let published = Published(
                 key: database.key.text, discoveryKey: database.discoveryKey.hex, length: database.length,
@@ -63,7 +64,7 @@ struct LogPublishCommand: AsyncParsableCommand {
     }
 
     private func fileByteCount() -> UInt64? {
-        (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? NSNumber)?.uint64Value
+        FileKind.byteCount(at: file)
     }
 }
 

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb log tail`: follows a log.
 struct LogTailCommand: AsyncParsableCommand {
@@ -59,7 +59,7 @@ struct LogTailCommand: AsyncParsableCommand {
             console.emit(
                 Line(index: index, text: text, base64: text == nil ? Data(block).base64EncodedString() : nil), text: "")
         } else {
-            console.write(Data(raw ? block : block + [0x0a]), to: STDOUT_FILENO)
+            console.write(raw ? block : block + [0x0a], to: .standardOutput)
         }
     }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb demo`: everything at once on one machine.
 struct DemoCommand: AsyncParsableCommand {
@@ -90,7 +90,6 @@ struct DemoCommand: AsyncParsableCommand {
 
     /// The file to publish: the one given, an archive of the folder given, or made-up data.
     private func prepare(in folder: URL, _ console: Console) throws -> URL {
-        let files = FileManager.default
         guard let path else {
             let file = folder.appendingPathComponent("made-up-data")
             var state: UInt64 = 1
@@ -103,12 +102,11 @@ struct DemoCommand: AsyncParsableCommand {
             try bytes.write(to: file)
             return file
         }
-        var isDirectory: ObjCBool = false
-        guard files.fileExists(atPath: path, isDirectory: &isDirectory) else {
+        guard let kind = FileKind(at: path) else {
             throw CommandFailure(.storage, "There is no file or folder '\(path)'.")
         }
         let source = URL(fileURLWithPath: path).standardizedFileURL
-        guard isDirectory.boolValue else { return source }
+        guard kind == .folder else { return source }
         let archive = folder.appendingPathComponent("\(source.lastPathComponent).tar")
         try runTar(["-cf", archive.path, "-C", source.deletingLastPathComponent().path, source.lastPathComponent])
         return archive
@@ -128,12 +126,8 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     private func runTar(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["tar"] + arguments
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
+        let tar = try SystemProcess("/usr/bin/env", ["tar"] + arguments)
+        guard tar.wait() == 0 else {
             throw CommandFailure(.storage, "The folder cannot be packed or unpacked by tar.")
         }
     }

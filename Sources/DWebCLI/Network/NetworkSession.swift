@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// A DHT node of its own, for commands that need the network and no store.
 enum NetworkSession {

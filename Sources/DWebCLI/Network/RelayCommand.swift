@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb relay`: a blind relay that anyone can use.
 struct RelayCommand: AsyncParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb testnet`: a private DHT on this machine.
 struct TestnetCommand: AsyncParsableCommand {
@@ -53,6 +53,7 @@ struct TestnetCommand: AsyncParsableCommand {
                 group.addTask { try await testnet.run() }
                 group.addTask {
                     guard await testnet.ready() else { return }
+                    ProcessMemory.giveBackUnused()
                     let running = Running(
                         bootstrap: places[0].address.description, nodes: places.map(\.address.description))
                     console.emit(running, text: running.bootstrap)

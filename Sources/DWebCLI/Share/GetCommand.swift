@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb get`: what somebody shares, into a file or folder.
 struct GetCommand: AsyncParsableCommand {
@@ -145,15 +145,14 @@ struct GetCommand: AsyncParsableCommand {
     }
 
     private func target(_ file: DDrive.Entry?, _ key: PublicKey) throws -> String {
-        let name = file.map { ($0.path as NSString).lastPathComponent } ?? String(key.text.prefix(12))
+        let name = file.flatMap { FilePath($0.path).lastComponent?.string } ?? String(key.text.prefix(12))
         guard let destination else { return "./" + name }
-        var isDirectory: ObjCBool = false
-        let exists = FileManager.default.fileExists(atPath: destination, isDirectory: &isDirectory)
+        let kind = FileKind(at: destination)
         if file != nil {
-            return destination.hasSuffix("/") || (exists && isDirectory.boolValue)
-                ? (destination as NSString).appendingPathComponent(name) : destination
+            return destination.hasSuffix("/") || kind == .folder
+                ? FilePath(destination).appending(name).string : destination
         }
-        guard !exists || isDirectory.boolValue else {
+        guard kind != .file else {
             throw CommandFailure(.storage, "'\(destination)' is a file; the drive needs a folder.")
         }
         return destination
@@ -162,7 +161,7 @@ struct GetCommand: AsyncParsableCommand {
     private func writeToStandardOutput(_ drive: DDrive, _ file: DDrive.Entry) async throws {
         let console = output.console
         for try await piece in drive.content(of: file, wait.read) {
-            console.write(Data(piece), to: STDOUT_FILENO)
+            console.write(piece, to: .standardOutput)
         }
     }
 }

@@ -1,4 +1,5 @@
-import Foundation
+import DWebEssentials
+import Dispatch
 import Synchronization
 
 /// What comes from a pipe, in pieces of bounded size, read by a thread that may wait.
@@ -8,17 +9,17 @@ struct InputPieces: AsyncSequence {
     // A few blocks of the content log at once.
     private static let pieceByteCount = 256 << 10
 
-    private let handle: FileHandle
+    private let descriptor: FileDescriptor
 
     /// The rest of a file or pipe.
-    init(_ handle: FileHandle) { self.handle = handle }
+    init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
 
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(descriptor: handle.fileDescriptor) }
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(descriptor: descriptor) }
 
     struct AsyncIterator: AsyncIteratorProtocol {
         private let reader: Reader
 
-        init(descriptor: Int32) { reader = Reader(descriptor) }
+        init(descriptor: FileDescriptor) { reader = Reader(descriptor) }
 
         mutating func next() async throws -> [UInt8]? {
             let reader = reader
@@ -37,10 +38,10 @@ struct InputPieces: AsyncSequence {
         private static let lookMilliseconds: Int32 = 100
 
         let isCancelled = Mutex(false)
-        private let descriptor: Int32
+        private let descriptor: FileDescriptor
         private let queue = DispatchQueue(label: "dweb.input")
 
-        init(_ descriptor: Int32) { self.descriptor = descriptor }
+        init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
 
         func next() async throws -> [UInt8]? {
             try await withCheckedThrowingContinuation { continuation in
@@ -49,9 +50,10 @@ struct InputPieces: AsyncSequence {
                     let bytes = [UInt8](unsafeUninitializedCapacity: InputPieces.pieceByteCount) { buffer, filled in
                         filled = 0
                         while filled < buffer.count, !self.isCancelled.withLock({ $0 }) {
-                            var waiting = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+                            var waiting = pollfd(fd: self.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
                             if poll(&waiting, 1, Reader.lookMilliseconds) == 0 { continue }
-                            let count = read(self.descriptor, buffer.baseAddress! + filled, buffer.count - filled)
+                            let count = read(
+                                self.descriptor.rawValue, buffer.baseAddress! + filled, buffer.count - filled)
                             if count < 0, errno == EINTR { continue }
                             if count < 0 { number = errno }
                             if count <= 0 { return }
@@ -62,8 +64,7 @@ struct InputPieces: AsyncSequence {
                         continuation.resume(returning: bytes.isEmpty ? nil : bytes)
                     } else {
                         continuation.resume(
-                            throwing: CommandFailure(
-                                .storage, "The input cannot be read: \(String(cString: strerror(number)))."))
+                            throwing: CommandFailure(.storage, "The input cannot be read: \(Errno(rawValue: number))."))
                     }
                 }
             }

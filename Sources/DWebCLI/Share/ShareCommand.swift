@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb share`: a file, a folder or a pipe under one key.
 struct ShareCommand: AsyncParsableCommand {
@@ -64,11 +64,11 @@ struct ShareCommand: AsyncParsableCommand {
             return .input
         }
         let absolute = DriveReference.absolute(path)
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: absolute, isDirectory: &isDirectory) else {
-            throw CommandFailure(.storage, "There is no file or folder '\(path)'.")
+        switch FileKind(at: absolute) {
+        case .folder: return .folder(absolute)
+        case .file: return .file(absolute)
+        case nil: throw CommandFailure(.storage, "There is no file or folder '\(path)'.")
         }
-        return isDirectory.boolValue ? .folder(absolute) : .file(absolute)
     }
 
     private func place(_ source: Source) -> DrivePlace? {
@@ -166,7 +166,7 @@ struct ShareCommand: AsyncParsableCommand {
             try await fillFromInput(drive)
             return nil
         case .file(let path):
-            let target = "/" + (path as NSString).lastPathComponent
+            let target = "/" + (FilePath(path).lastComponent?.string ?? "")
             return try await TransferView.run(drive.mirror(fromFile: path, to: target, options), "Reading", console)
         case .folder(let path):
             return try await TransferView.run(drive.mirror(fromFolder: path, options), "Reading", console)

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb sync`: a folder to a drive, or a drive to a folder.
 struct SyncCommand: AsyncParsableCommand {
@@ -78,8 +78,7 @@ struct SyncCommand: AsyncParsableCommand {
     private func toDrive() async throws {
         let command = self
         let console = output.console
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory), isDirectory.boolValue else {
+        guard FileKind(at: source) == .folder else {
             throw CommandFailure(.storage, "There is no folder '\(source)'.")
         }
         var options = options()

@@ -1,8 +1,8 @@
-import Foundation
+import DWebEssentials
 
 /// Cuts a file or standard input into blocks: fixed sizes, or lines.
 final class BlockSource {
-    private let handle: FileHandle
+    private let input: FileDescriptor
     private let isLines: Bool
     private var pending: [UInt8] = []
     private var isAtEnd = false
@@ -18,18 +18,15 @@ final class BlockSource {
     init(path: String, isLines: Bool) throws {
         self.isLines = isLines
         if path == "-" {
-            handle = .standardInput
+            input = .standardInput
             return
         }
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            throw CommandFailure(.storage, "There is no file '\(path)'.")
+        switch FileKind(at: path) {
+        case .file: break
+        case .folder: throw CommandFailure(.storage, "'\(path)' is a folder, not a file.")
+        case nil: throw CommandFailure(.storage, "There is no file '\(path)'.")
         }
-        guard !isDirectory.boolValue else { throw CommandFailure(.storage, "'\(path)' is a folder, not a file.") }
-        guard let handle = FileHandle(forReadingAtPath: path) else {
-            throw CommandFailure(.storage, "The file '\(path)' cannot be read.")
-        }
-        self.handle = handle
+        input = try FileDescriptor.opening(path)
     }
 
     /// The next blocks, a few megabytes of them at most; nil at the end.
@@ -70,17 +67,17 @@ final class BlockSource {
 
     private func fill() throws -> Bool {
         guard !isAtEnd else { return false }
-        let data: Data?
+        let piece: [UInt8]
         do {
-            data = try handle.read(upToCount: BlockSource.blockByteCount)
+            piece = try input.readOnce(BlockSource.blockByteCount)
         } catch {
-            throw CommandFailure(.storage, "The input cannot be read: \(error.localizedDescription)")
+            throw CommandFailure(.storage, "The input cannot be read: \(error).")
         }
-        guard let data, !data.isEmpty else {
+        guard !piece.isEmpty else {
             isAtEnd = true
             return false
         }
-        pending.append(contentsOf: data)
+        pending.append(contentsOf: piece)
         return true
     }
 }

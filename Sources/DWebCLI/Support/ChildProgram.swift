@@ -1,28 +1,20 @@
-import Foundation
+import DWebEssentials
 
 /// This program, started once more with other arguments, as a process of its own.
 final class ChildProgram {
-    private let process = Process()
-    private let output = Pipe()
-    /// Never written to: it ends when this process does, and the child with it.
-    private let input = Pipe()
-    private var pending = Data()
+    private let process: SystemProcess
+    private var pending: [UInt8] = []
 
     /// Starts the program; its standard error goes where ours goes, or nowhere if `isSilent`.
     init(_ arguments: [String], isSilent: Bool = false) throws {
-        guard let executable = Bundle.main.executableURL else {
+        guard let program = SystemProcess.ownProgram else {
             throw CommandFailure(.failure, "The program's own file cannot be found.")
         }
-        process.executableURL = executable
-        process.arguments = arguments
-        process.standardInput = input
-        process.environment = ProcessInfo.processInfo.environment.merging([ParentWatch.variable: "1"]) { $1 }
-        process.standardOutput = output
-        if isSilent { process.standardError = FileHandle.nullDevice }
         do {
-            try process.run()
+            process = try SystemProcess(
+                program, arguments, adding: [ParentWatch.variable: "1"], isPiped: true, isSilent: isSilent)
         } catch {
-            throw CommandFailure(.failure, "The program cannot start itself: \(error.localizedDescription)")
+            throw CommandFailure(.failure, "The program cannot start itself: \(error).")
         }
     }
 
@@ -34,37 +26,28 @@ final class ChildProgram {
                 pending.removeSubrange(...newline)
                 return line
             }
-            let more = output.fileHandleForReading.availableData
-            if more.isEmpty { return nil }
-            pending.append(more)
+            guard let more = try? process.output?.readOnce(4_096), !more.isEmpty else { return nil }
+            pending += more
         }
     }
 
     /// The next line, decoded; a process that ends instead is an error that names it.
     func readValue<Value: Decodable>(_ type: Value.Type) throws -> Value {
         guard let line = readLine() else {
-            process.waitUntilExit()
             throw CommandFailure(
-                .failure, "'dweb \(process.arguments?.first ?? "")' ended early with code \(process.terminationStatus)."
-            )
+                .failure, "'dweb \(process.arguments.first ?? "")' ended early with code \(process.wait()).")
         }
         do {
             return try JSONDecoder().decode(type, from: Data(line.utf8))
         } catch {
             throw CommandFailure(
-                .failure, "'dweb \(process.arguments?.first ?? "")' said something unexpected: \(line)")
+                .failure, "'dweb \(process.arguments.first ?? "")' said something unexpected: \(line)")
         }
     }
 
     /// Waits for its end and returns its exit code.
-    func wait() -> Int32 {
-        process.waitUntilExit()
-        return process.terminationStatus
-    }
+    func wait() -> Int32 { process.wait() }
 
     /// Asks it to end and waits until it has.
-    func stop() {
-        if process.isRunning { process.terminate() }
-        process.waitUntilExit()
-    }
+    func stop() { process.stop() }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import DWebEssentials
 
 /// Where the program speaks: standard output is data, standard error is talk.
 struct Console: Sendable {
@@ -6,6 +6,9 @@ struct Console: Sendable {
     let isJSON: Bool
     /// Whether talk is left out.
     let isQuiet: Bool
+
+    // A whole block at once.
+    private static let pieceByteCount = 1 << 20
 
     /// Whether standard error is a terminal, where a progress line can be redrawn.
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
@@ -16,39 +19,42 @@ struct Console: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             guard let data = try? encoder.encode(value) else { return }
-            write(data + Data("\n".utf8), to: STDOUT_FILENO)
+            write(data + Data("\n".utf8), to: .standardOutput)
         } else {
-            write(Data((text() + "\n").utf8), to: STDOUT_FILENO)
+            write(Data((text() + "\n").utf8), to: .standardOutput)
         }
     }
 
     /// Says something to the person at the terminal.
     func say(_ text: String) {
         guard !isQuiet else { return }
-        write(Data((text + "\n").utf8), to: STDERR_FILENO)
+        write(Data((text + "\n").utf8), to: .standardError)
     }
 
     /// Redraws the progress line; does nothing where nobody watches.
     func showProgress(_ text: String) {
         guard !isQuiet, Console.isTerminal else { return }
-        write(Data("\r\u{1b}[K\(text)".utf8), to: STDERR_FILENO)
+        write(Data("\r\u{1b}[K\(text)".utf8), to: .standardError)
     }
 
     /// Ends the progress line.
     func endProgress() {
         guard !isQuiet, Console.isTerminal else { return }
-        write(Data("\r\u{1b}[K".utf8), to: STDERR_FILENO)
+        write(Data("\r\u{1b}[K".utf8), to: .standardError)
     }
 
     /// Writes all bytes, as unbuffered as the descriptor is; a closed pipe ends quietly.
-    func write(_ data: Data, to descriptor: Int32) {
-        data.withUnsafeBytes { bytes in
-            var offset = 0
-            while offset < bytes.count {
-                let count = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-                if count < 0, errno == EINTR || errno == EAGAIN { continue }
-                if count <= 0 { return }
-                offset += count
+    func write(_ bytes: some Collection<UInt8>, to descriptor: FileDescriptor) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(Console.pieceByteCount)
+            do {
+                let written = try Array(piece).withUnsafeBytes { try descriptor.write($0) }
+                rest = rest.dropFirst(written)
+            } catch Errno.resourceTemporarilyUnavailable {
+                continue
+            } catch {
+                return
             }
         }
     }

@@ -1,10 +1,10 @@
-import Foundation
+import DWebEssentials
 
 /// Writes blocks to a file that appears under its name only when it is whole, or to standard output.
 final class FileSink {
     private let path: String?
     private let partialPath: String
-    private let handle: FileHandle
+    private let file: FileDescriptor
     /// The bytes written.
     private(set) var byteCount: UInt64 = 0
 
@@ -13,27 +13,29 @@ final class FileSink {
         guard path != "-" else {
             self.path = nil
             partialPath = ""
-            handle = .standardOutput
+            file = .standardOutput
             return
         }
-        var isDirectory: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+        if FileKind(at: path) == .folder {
             throw CommandFailure(.storage, "'\(path)' is a folder; name a file.")
         }
         self.path = path
         partialPath = path + ".partial"
-        guard FileManager.default.createFile(atPath: partialPath, contents: nil),
-            let handle = FileHandle(forWritingAtPath: partialPath)
-        else { throw CommandFailure(.storage, "The file '\(path)' cannot be written.") }
-        self.handle = handle
+        do {
+            file = try FileDescriptor.open(
+                partialPath, .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        } catch {
+            throw CommandFailure(.storage, "The file '\(path)' cannot be written: \(error).")
+        }
     }
 
     /// Appends one block.
     func write(_ block: [UInt8]) throws {
         do {
-            try handle.write(contentsOf: block)
+            try file.writeAll(block)
         } catch {
-            throw CommandFailure(.storage, "The output cannot be written: \(error.localizedDescription)")
+            throw CommandFailure(.storage, "The output cannot be written: \(error).")
         }
         byteCount += UInt64(block.count)
     }
@@ -41,7 +43,7 @@ final class FileSink {
     /// Gives the file its name.
     func finish() throws {
         guard let path else { return }
-        try handle.close()
+        try file.close()
         guard rename(partialPath, path) == 0 else {
             throw CommandFailure(.storage, "The file '\(path)' cannot be replaced.")
         }
@@ -50,7 +52,7 @@ final class FileSink {
     /// Removes what was written so far.
     func discard() {
         guard path != nil else { return }
-        try? handle.close()
+        try? file.close()
         try? FileManager.default.removeItem(atPath: partialPath)
     }
 }

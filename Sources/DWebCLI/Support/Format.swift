@@ -1,4 +1,4 @@
-import Foundation
+import DWebEssentials
 
 /// Numbers as people read them.
 enum Format {
@@ -11,7 +11,7 @@ enum Format {
             value /= 1_000
             unit += 1
         }
-        return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit])
+        return unit == 0 ? "\(count) B" : "\(value.text(decimals: 1)) \(units[unit])"
     }
 
     /// A rate, for example `12.3 MB/s`.
@@ -20,11 +20,12 @@ enum Format {
     /// A duration, for example `1 h 02 min`, `3 min 20 s`, `4.2 s`.
     static func duration(seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0 else { return "-" }
-        if seconds < 10 { return String(format: "%.1f s", seconds) }
+        if seconds < 10 { return seconds.text(decimals: 1) + " s" }
         let whole = Int(seconds.rounded())
         if whole < 60 { return "\(whole) s" }
         if whole < 3_600 { return "\(whole / 60) min \(whole % 60) s" }
-        return String(format: "%d h %02d min", whole / 3_600, whole / 60 % 60)
+        let minutes = whole / 60 % 60
+        return "\(whole / 3_600) h \(minutes < 10 ? "0" : "")\(minutes) min"
     }
 
     /// Counts with a thin separator, for example `100 000`.

@@ -1,5 +1,5 @@
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// The parts that a command runs on: a loop, a store and, where the network is used, a networker.
 struct Node: Sendable {
@@ -37,7 +37,8 @@ struct Node: Sendable {
         // Beside the store, so that a restart needs no bootstrap node.
         if let storePath { configuration.knownNodesFile = DiskFile(path: storePath + "/NODES") }
         return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in
-            try await untilInterrupted {
+            ProcessMemory.giveBackUnused()
+            return try await untilInterrupted {
                 try await body(Node(runtime: runtime, store: store, networker: networker))
             }
         }

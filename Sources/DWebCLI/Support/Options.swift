@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// How the program speaks.
 struct OutputOptions: ParsableArguments {

@@ -1,5 +1,5 @@
 import Dispatch
-import Foundation
+import DWebEssentials
 
 /// Lets a process that another `dweb` started end with it, whatever becomes of that one.
 enum ParentWatch {

@@ -1,4 +1,4 @@
-import Foundation
+import DWebEssentials
 
 /// Turns counts into a line that people can watch: bytes, share, rate, time left, peers.
 struct ProgressMeter {

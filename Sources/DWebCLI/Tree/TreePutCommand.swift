@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb tree put`.
 struct TreePutCommand: AsyncParsableCommand {

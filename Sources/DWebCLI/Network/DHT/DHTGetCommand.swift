@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb dht get`: fetches a small value.
 struct DHTGetCommand: AsyncParsableCommand {
@@ -49,7 +49,7 @@ struct DHTGetCommand: AsyncParsableCommand {
         if output.json {
             console.emit(Value(value: Data(bytes).base64EncodedString(), seq: sequence), text: "")
         } else {
-            console.write(Data(bytes), to: STDOUT_FILENO)
+            console.write(bytes, to: .standardOutput)
         }
         if let sequence { console.say("Sequence number \(sequence).") }
     }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb dht node`: a standing node.
 struct DHTNodeCommand: AsyncParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb dht peers`: who announces a topic, and whether each can be connected.
 struct DHTPeersCommand: AsyncParsableCommand {
@@ -49,7 +49,7 @@ struct DHTPeersCommand: AsyncParsableCommand {
         }
         var text = "connected \(connection.path.words)"
         if let address = connection.address { text += " at \(address)" }
-        if let time = connection.roundTripTime { text += String(format: ", %.1f ms", time.milliseconds) }
+        if let time = connection.roundTripTime { text += ", \(time.milliseconds.text(decimals: 1)) ms" }
         return text
     }
 }

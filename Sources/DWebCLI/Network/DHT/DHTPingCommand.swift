@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb dht ping`: asks one node for a sign of life.
 struct DHTPingCommand: AsyncParsableCommand {
@@ -56,7 +56,7 @@ struct DHTPingCommand: AsyncParsableCommand {
                             nodeID: reply.nodeID?.description, seesUsAs: reply.observedAddress.description)
                         console.emit(
                             pong,
-                            text: "\(pong.address) answered in \(String(format: "%.1f", pong.milliseconds)) ms "
+                            text: "\(pong.address) answered in \(pong.milliseconds.text(decimals: 1)) ms "
                                 + "and sees us as \(pong.seesUsAs)"
                                 + (pong.nodeID == nil ? "; it is a guest of the DHT" : ""))
                     } catch let error as DSwarmError where error.code == .timedOut {

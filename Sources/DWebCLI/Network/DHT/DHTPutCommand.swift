@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// `dweb dht put`: stores a small value.
 struct DHTPutCommand: AsyncParsableCommand {
@@ -69,6 +69,6 @@ struct DHTPutCommand: AsyncParsableCommand {
     private func readValue() throws -> [UInt8] {
         guard value == "-" else { return Array(value.utf8) }
         // One byte more than fits tells that it does not.
-        return Array(try FileHandle.standardInput.read(upToCount: 1_001) ?? Data())
+        return try FileDescriptor.standardInput.readUpTo(1_001)
     }
 }

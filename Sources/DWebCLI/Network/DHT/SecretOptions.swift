@@ -1,6 +1,6 @@
 import ArgumentParser
 import DWeb
-import Foundation
+import DWebEssentials
 
 /// A key pair that outlives the command, in a file.
 struct SecretOptions: ParsableArguments {
@@ -14,7 +14,7 @@ struct SecretOptions: ParsableArguments {
     func keyPair() throws -> KeyPair? {
         guard let path else { return nil }
         if let text = try? String(contentsOfFile: path, encoding: .utf8) {
-            let digits = text.trimmingCharacters(in: .whitespacesAndNewlines)
+            let digits = text.filter { !$0.isWhitespace }
             guard digits.count == 64, let seed = try? PublicKey(text: digits).bytes32 else {
                 throw CommandFailure(.storage, "The file '\(path)' does not hold 64 hexadecimal digits.")
             }
@@ -26,7 +26,7 @@ struct SecretOptions: ParsableArguments {
         let seed = SystemEntropy().seed()
         let isWritten = FileManager.default.createFile(
             atPath: path, contents: Data((PublicKey(seed).hex + "\n").utf8),
-            attributes: [.posixPermissions: NSNumber(value: 0o600)])
+            attributes: [.posixPermissions: 0o600])
         guard isWritten else { throw CommandFailure(.storage, "The file '\(path)' cannot be written.") }
         return KeyPair(seed: seed)
     }
