@@ -18,10 +18,7 @@ public final class SystemProcess {
     /// The file of the program that runs here; nil where the system does not tell.
     public static var ownProgram: String? {
         #if canImport(Darwin)
-            var byteCount = UInt32(4_096)
-            var path = [CChar](repeating: 0, count: Int(byteCount))
-            guard _NSGetExecutablePath(&path, &byteCount) == 0 else { return nil }
-            return path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            return Bundle.main.executablePath
         #else
             return try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         #endif

@@ -18,7 +18,10 @@ final class RocksDatabase: @unchecked Sendable {
     private let syncWriteOptions: OpaquePointer
     private let flushOptions: OpaquePointer
     private let unwrittenLargeByteCount = Mutex(0)
+    private let path: String
     private let hasFailed = Mutex(false)
+    /// How many handles to each database were left behind because a write to it was refused.
+    private static let abandoned = Mutex<[String: Int]>([:])
 
     /// All records live in this column family; spec 40 section 13.
     private static let familyName = "corestore"
@@ -45,6 +48,10 @@ final class RocksDatabase: @unchecked Sendable {
     private static let uncounted: Int32 = 1
 
     init(path: String, options storageOptions: StorageOptions) throws(PortError) {
+        self.path = path
+        // The library tells databases that are open in this process by the spelling of their paths.
+        let count = RocksDatabase.abandoned.withLock { $0[path] ?? 0 }
+        let path = path + String(repeating: "/.", count: count)
         let options = rocksdb_options_create()!
         rocksdb_options_set_create_if_missing(options, storageOptions.createIfMissing ? 1 : 0)
         rocksdb_options_set_create_missing_column_families(options, 1)
@@ -55,9 +62,19 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_compression(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_wal_recovery_mode(options, Int32(rocksdb_point_in_time_recovery))
         rocksdb_options_set_keep_log_file_num(options, 1)
-        rocksdb_options_set_info_log_level(options, 3)
+        // `InfoLogLevel::FATAL_LEVEL`: the library's own log is a file too. On a full disk it is refused as well, and the
+        // next line for it would abort the process where the library has its assertions on.
+        rocksdb_options_set_info_log_level(options, 4)
         let familyOptions = RocksDatabase.makeFamilyOptions()
         var error: UnsafeMutablePointer<CChar>?
+        // The library's own attempts to go on after a refused write would write on to the log that refused it. The C
+        // interface has no call for this one.
+        rocksdb_get_options_from_string(options, "max_bgerror_resume_count=0", options, &error)
+        if let message = RocksDatabase.takeMessage(&error) {
+            rocksdb_options_destroy(options)
+            rocksdb_options_destroy(familyOptions)
+            throw PortError(.failed, "The database's options are not understood: \(message)")
+        }
         let names = ["default", RocksDatabase.familyName]
         var families: [OpaquePointer?] = [nil, nil]
         let handle = names[0].withCString { first in
@@ -95,8 +112,12 @@ final class RocksDatabase: @unchecked Sendable {
 
     deinit {
         // Closing writes out the log, which aborts the process where the library has its assertions on (Debian's has) and
-        // an earlier write to that log was refused. So it stays open until the process ends, with its lock.
-        if hasFailed.withLock({ $0 }) { return }
+        // an earlier write to that log was refused. So it stays as it is until the process ends, and does nothing more.
+        if hasFailed.withLock({ $0 }) {
+            rocksdb_cancel_all_background_work(handle, 1)
+            RocksDatabase.abandoned.withLock { $0[path, default: 0] += 1 }
+            return
+        }
         rocksdb_readoptions_destroy(readOptions)
         rocksdb_readoptions_destroy(cachedReadOptions)
         rocksdb_writeoptions_destroy(writeOptions)
@@ -185,10 +206,17 @@ final class RocksDatabase: @unchecked Sendable {
                     native, family, characters(start), start.count, characters(end), end.count)
             }
         }
-        var error: UnsafeMutablePointer<CChar>?
-        rocksdb_write(handle, isSynchronous ? syncWriteOptions : writeOptions, native, &error)
-        if let message = RocksDatabase.takeMessage(&error) {
-            hasFailed.withLock { $0 = true }
+        let message = hasFailed.withLock { hasFailed -> String? in
+            // A writer that waited for another one, whose write was refused; trying again aborts the process where the
+            // library has its assertions on.
+            if hasFailed { return "an earlier write failed" }
+            var error: UnsafeMutablePointer<CChar>?
+            rocksdb_write(handle, isSynchronous ? syncWriteOptions : writeOptions, native, &error)
+            let message = RocksDatabase.takeMessage(&error)
+            hasFailed = message != nil
+            return message
+        }
+        if let message {
             let isFull = message.contains("No space left")
             throw PortError(isFull ? .noSpace : .failed, "The database cannot be written: \(message)")
         }

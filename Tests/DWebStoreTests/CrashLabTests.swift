@@ -33,8 +33,8 @@
             let directory = try #require(Self.environment[Self.directoryName])
             let round = try #require(Self.environment[Self.roundName].flatMap { Int($0) })
             let loop = PosixLoop()
-            let store = try await Self.open(directory, loop)
-            let log = try await store.database(named: "log\(round % Self.logCount)")
+            var store = try await Self.open(directory, loop)
+            var log = try await store.database(named: "log\(round % Self.logCount)")
             let acknowledged = try #require(
                 FileManager.default.createFile(atPath: directory + "/acknowledged", contents: nil)
                     ? FileHandle(forWritingAtPath: directory + "/acknowledged") : nil)
@@ -42,29 +42,40 @@
             if let limit = Self.environment[Self.fileLimitName].flatMap({ rlim_t($0) }) {
                 // Writes behind this size fail, as on a full disk, instead of killing the process.
                 signal(SIGXFSZ, SIG_IGN)
-                var sizes = rlimit(rlim_cur: limit, rlim_max: limit)
-                setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &sizes)
+                Self.limitFiles(to: limit)
             }
-            while true {
+            var isRefused = false
+            while !isRefused {
+                let change = workload.next(length: log.length)
                 do throws(DDatabaseError) {
-                    try await log.make(workload.next(length: log.length))
+                    try await log.make(change)
                 } catch {
+                    isRefused = true
                     #expect(error.code == .storage)
                     await expectCode(.storage) { try await log.append([1]) }
                     await expectStoreCode(.storage) { try await store.database(named: "another") }
                     await store.close()
-                    await loop.shutdown()
-                    return
+                    // Once there is room again, this very process goes on.
+                    try FileManager.default.removeItem(atPath: directory + "/ballast")
+                    Self.limitFiles(to: rlim_t.max)
+                    store = try await Self.open(directory, loop)
+                    log = try await store.database(named: "log\(round % Self.logCount)")
+                    try await log.make(change)
                 }
                 do {
                     try acknowledged.write(contentsOf: Data([UInt8(ascii: ".")]))
                 } catch {
                     // No room even for this: the parent counts one change fewer.
-                    await store.close()
-                    await loop.shutdown()
-                    return
+                    isRefused = true
                 }
             }
+            await store.close()
+            await loop.shutdown()
+        }
+
+        private static func limitFiles(to byteCount: rlim_t) {
+            var sizes = rlimit(rlim_cur: byteCount, rlim_max: rlim_t.max)
+            setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &sizes)
         }
 
         /// On a small file system that the script made, or where files may not grow, which looks the same to a writer.
@@ -80,7 +91,7 @@
             let process = try Self.writer(directory.path, 0, disk == nil ? [Self.fileLimitName: "300000"] : [:])
             process.waitUntilExit()
             #expect(process.terminationReason == .exit && process.terminationStatus == 0)
-            try FileManager.default.removeItem(at: ballast)
+            try? FileManager.default.removeItem(at: ballast)
             let count = try #require(
                 try FileManager.default.attributesOfItem(atPath: directory.path + "/acknowledged")[.size] as? Int)
             #expect(count > 3)
@@ -157,7 +168,7 @@
             environment[roundName] = String(round)
             process.environment = environment
             process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
+            if environment["DWEB_CRASHLAB_LOUD"] == nil { process.standardError = FileHandle.nullDevice }
             try process.run()
             return process
         }
