@@ -9,12 +9,13 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
             disk unless --memory. Compare figures of one run with each other; machines and moments differ. Processor \
-            time, all threads of the process together, depends least on what else the machine does.
+            time, all threads of the process together, depends little on what else the machine does, allocations not at \
+            all (Tests/netlab/allocations counts them); between processes, both are the reader's.
             """,
         subcommands: [
             TransportCommand.self, BenchTreeCommand.self, BenchShareCommand.self, BenchTestnetCommand.self,
             BenchTopicsCommand.self, BenchIdleCommand.self, BenchDHTCommand.self, BenchNATCommand.self,
-            BenchPeerCommand.self, BenchFetchCommand.self,
+            BenchOpenCommand.self, BenchOpenCommand.Again.self, BenchPeerCommand.self, BenchFetchCommand.self,
         ])
 
     @Flag(help: "A tenth of the work.")
@@ -25,12 +26,15 @@ struct BenchCommand: AsyncParsableCommand {
 
     /// The measurements by name.
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case log, small, large
+        case log, inside, small, large
     }
 
     @Option(
         help:
-            "Measure only this: 'log' appends and reads, 'small' replicates blocks of 100 B, 'large' blocks of 64 KiB.")
+            """
+            Measure only this: 'log' appends and reads, 'inside' replicates inside one process, 'small' blocks of 100 B \
+            between two, 'large' blocks of 64 KiB.
+            """)
     var only: Part?
 
     @OptionGroup var output: OutputOptions
@@ -51,21 +55,28 @@ struct BenchCommand: AsyncParsableCommand {
             case .log: try await measureLocal(scale, console)
             case .small: try await measureReplication(count: 100_000 / scale, size: 100, console)
             case .large: try await measureReplication(count: 2_000 / scale, size: 65_536, console)
+            case .inside:
+                for (count, size) in [(100_000 / scale, 100), (2_000 / scale, 65_536)] {
+                    let cost = try await BenchInside.cost(count: count, size: size, isMemory: memory)
+                    report("replicate \(count) x \(size) B inside one process", count, size: size, cost, console)
+                }
             }
         }
     }
 
     private func report(_ name: String, _ value: Double, _ unit: String, _ console: Console) {
         let figure = Figure(name: name, value: value, unit: unit)
-        let padded = name.padded(to: 48)
+        let padded = name.padded(to: 60)
         console.emit(figure, text: "\(padded) \(value.text(decimals: 1, width: 12)) \(unit)")
     }
 
-    private func report(
-        _ name: String, _ count: UInt64, _ cost: (seconds: Double, processorSeconds: Double), _ console: Console
-    ) {
+    private func report(_ name: String, _ count: UInt64, size: Int? = nil, _ cost: BenchCost, _ console: Console) {
         report(name, Double(count) / cost.seconds, "blocks/s", console)
+        if let size { report(name + ", payload", Double(count) * Double(size) / cost.seconds / 1e6, "MB/s", console) }
         report(name + ", processor time", cost.processorSeconds / Double(count) * 1e6, "us/block", console)
+        if let allocations = cost.allocationCount {
+            report(name + ", allocations", Double(allocations) / Double(count), "per block", console)
+        }
     }
 
     private func measureLocal(_ scale: UInt64, _ console: Console) async throws {
@@ -110,13 +121,9 @@ struct BenchCommand: AsyncParsableCommand {
                 + (memory ? ["--in-memory"] : []))
         defer { reader.stop() }
         let fetched = try reader.readValue(BenchFetchCommand.Fetched.self)
-        let seconds = fetched.seconds
         let label = "replicate \(count) x \(size) B"
-        report(label, Double(count) / seconds, "blocks/s", console)
-        report(label + ", payload", Double(count) * Double(size) / seconds / 1e6, "MB/s", console)
-        report(
-            label + ", processor time of the reader", fetched.processorSeconds / Double(count) * 1e6, "us/block",
-            console)
+        // Processor time and allocations are the reader's.
+        report(label, count, size: size, fetched.cost, console)
         report(label + ", memory of the reader", Double(fetched.peakMemoryByteCount) / 1_048_576, "MiB", console)
         peer.stop()
         if let ended = try? peer.readValue(BenchPeerCommand.Ended.self) {

@@ -8,8 +8,7 @@ struct BenchFetchCommand: AsyncParsableCommand {
         commandName: "fetch", abstract: "Fetch made-up blocks for a measurement.", shouldDisplay: false)
 
     struct Fetched: Codable {
-        let seconds: Double
-        let processorSeconds: Double
+        let cost: BenchCost
         let peakMemoryByteCount: UInt64
     }
 
@@ -40,8 +39,7 @@ struct BenchFetchCommand: AsyncParsableCommand {
             }
         }
         let fetched = Fetched(
-            seconds: cost.seconds, processorSeconds: cost.processorSeconds,
-            peakMemoryByteCount: ProcessFigures.peakMemoryByteCount)
+            cost: cost, peakMemoryByteCount: ProcessFigures.peakMemoryByteCount)
         Console(isJSON: true, isQuiet: true).emit(fetched, text: "")
     }
 }

@@ -34,15 +34,7 @@ struct BenchPeerCommand: AsyncParsableCommand {
         let (count, size) = (count, size)
         try await BenchStore.with(isMemory: memory) { _, store in
             let database = try await store.database(named: "bench")
-            var index: UInt64 = 0
-            while index < count {
-                let batchCount = min(count - index, 1_000, UInt64(max(1, (1 << 20) / size)))
-                let blocks = (0..<batchCount).map {
-                    [UInt8](repeating: UInt8(truncatingIfNeeded: index + $0), count: size)
-                }
-                try await database.append(blocks)
-                index += batchCount
-            }
+            try await BenchStore.fill(database, count: count, size: size)
             // As a publisher does, between filling its log and serving it.
             ProcessMemory.giveBackUnused()
             try await SwarmNetworker.withNetworker(store: store, configuration: settings) { networker in

@@ -40,18 +40,43 @@ enum BenchStore {
         try await withTaskExecutorPreference(executor) { try await body() }
     }
 
+    /// Appends made-up blocks, batch by batch.
+    static func fill(_ database: DDatabase, count: UInt64, size: Int) async throws {
+        var index: UInt64 = 0
+        while index < count {
+            let batchCount = min(count - index, 1_000, UInt64(max(1, (1 << 20) / size)))
+            let blocks = (0..<batchCount).map { [UInt8](repeating: UInt8(truncatingIfNeeded: index + $0), count: size) }
+            try await database.append(blocks)
+            index += batchCount
+        }
+    }
+
     /// The wall-clock seconds that `body` takes.
     static func seconds(_ body: () async throws -> Void) async throws -> Double {
         let duration = try await ContinuousClock().measure { try await body() }
         return max(1e-9, duration.seconds)
     }
 
-    /// The seconds that `body` takes, and those that processors spend on this process meanwhile.
-    static func cost(_ body: () async throws -> Void) async throws -> (seconds: Double, processorSeconds: Double) {
+    /// What `body` costs this process, all its threads together.
+    static func cost(_ body: () async throws -> Void) async throws -> BenchCost {
+        let allocations = TransportFigures.allocations
         let before = ProcessFigures.processorSeconds
         let seconds = try await seconds(body)
-        return (seconds, ProcessFigures.processorSeconds - before)
+        return BenchCost(
+            seconds: seconds, processorSeconds: ProcessFigures.processorSeconds - before,
+            allocationCount: allocations.flatMap { before in TransportFigures.allocations.map { $0 - before } })
     }
+}
+
+/// What something cost a process.
+struct BenchCost: Codable, Sendable {
+    /// The seconds that went by.
+    let seconds: Double
+    /// The seconds that processors spent.
+    let processorSeconds: Double
+    /// The calls of the allocator, which do not depend on what else the machine does; nil unless a counter was
+    /// preloaded (`Tests/netlab/allocations`).
+    let allocationCount: Int?
 }
 
 /// What the system counts about this process.
