@@ -39,7 +39,6 @@ void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, i
     }
     set_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     set_option(socket, IPPROTO_IP, IP_RECVTOS, 1);
-    set_option(socket, IPPROTO_UDP, UDP_GRO, 1);
 #if defined(SO_RCVBUFFORCE)
     // The forced form ignores the system's limit where the process may; the plain form below is cut to that limit.
     if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) == 0)
@@ -63,6 +62,16 @@ void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, i
 #endif
     if (receive_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_RCVBUF, receive_buffer_bytes);
     if (send_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_SNDBUF, send_buffer_bytes);
+}
+
+int dweb_datagram_merge(int socket) {
+#ifdef __linux__
+    int yes = 1;
+    return setsockopt(socket, IPPROTO_UDP, UDP_GRO, &yes, sizeof yes) == 0;
+#else
+    (void)socket;
+    return 0;
+#endif
 }
 
 int dweb_datagram_can_segment(int socket) {

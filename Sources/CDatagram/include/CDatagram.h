@@ -43,9 +43,12 @@ struct dweb_arrival {
     uint8_t is_truncated;
 };
 
-// Sets "don't fragment", asks for congestion marks and merged receives and, where the kernel allows, buffer sizes.
+// Sets "don't fragment", asks for congestion marks and, where the kernel allows, buffer sizes.
 // Failures are ignored: the socket works without.
 void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, int send_buffer_bytes);
+
+// Asks for merged receives, which take room for 64 KiB each. Whether there are such from now on.
+int dweb_datagram_merge(int socket);
 
 // Sends runs in order, in one system call where there is one for that. Returns how many were sent, which is fewer than
 // `count` if the one after them failed; errno then says why.

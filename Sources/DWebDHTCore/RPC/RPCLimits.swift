@@ -11,7 +11,7 @@ package enum RPCLimits {
     /// Addresses that one query visits or plans to visit. Further ones are ignored.
     package static let addressesPerQuery = 1024
     /// Nodes remembered per visited address for telling them that it is down.
-    package static let referrersPerAddress = 20
+    package static let referrersPerAddress: UInt8 = 20
     /// Requests taken from one host of the public internet within a second.
     package static let requestsPerHost = 1000
     /// Bytes by which answers may exceed the requests of one host of the public internet within a second: what the node

@@ -242,7 +242,7 @@ package struct HyperOperationResult: Sendable, Equatable {
     package var error: OperationError?
 }
 
-/// What a node wants done, in order.
+/// What a node wants done, in order. What is rare and large lies elsewhere, because queues of these have spare room.
 package enum HyperOutput: Sendable, Equatable {
     /// Send a datagram.
     case send(OutgoingDatagram)
@@ -254,11 +254,11 @@ package enum HyperOutput: Sendable, Equatable {
     /// Look up a host and report through ``HyperDHTNode/hostResolved(_:addresses:now:)``.
     case resolveHost(String)
     /// An operation has something to report.
-    case operation(OperationID, HyperOperationEvent)
+    indirect case operation(OperationID, HyperOperationEvent)
     /// A client asks to be connected.
-    case handshake(IncomingHandshake)
+    indirect case handshake(IncomingHandshake)
     /// Connect the stream: its peer is known now. Comes at most once per connection.
-    case connect(HyperPath)
+    indirect case connect(HyperPath)
     /// No connection came about; the stream id is free. Nothing more comes for it.
     case connectionFailed(ConnectionID, ConnectError)
     /// The server is announced: these nodes lead to it.
