@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdint.h>
@@ -347,6 +348,23 @@ int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interfa
         setsockopt(socket, IPPROTO_IP, IP_MULTICAST_LOOP, &loops_back, sizeof loops_back) != 0)
         return -1;
     return setsockopt(socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &membership, sizeof membership);
+}
+
+unsigned dweb_interface_index(const char *name) { return if_nametoindex(name); }
+
+int dweb_multicast_join6(int socket, const uint8_t *group, unsigned interface_index) {
+    struct ipv6_mreq membership;
+    memcpy(&membership.ipv6mr_multiaddr, group, 16);
+    membership.ipv6mr_interface = interface_index;
+    int hops = 255, loops_back = 1, index = (int)interface_index;
+#ifdef IPV6_MULTICAST_ALL
+    set_option(socket, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+#endif
+    if (setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof index) != 0 ||
+        setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) != 0 ||
+        setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &loops_back, sizeof loops_back) != 0)
+        return -1;
+    return setsockopt(socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &membership, sizeof membership);
 }
 
 int dweb_lock_file(int descriptor) {

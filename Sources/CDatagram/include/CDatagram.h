@@ -67,6 +67,12 @@ int dweb_datagram_can_segment(int socket);
 // network order. Returns 0, or -1 with errno.
 int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interface_address);
 
+// The number of the interface with this name, 0 if there is none.
+unsigned dweb_interface_index(const char *name);
+
+// The same for an IPv6 socket and the interface with this number. The group is 16 bytes in network order.
+int dweb_multicast_join6(int socket, const uint8_t *group, unsigned interface_index);
+
 // Takes an exclusive lock on the whole file for as long as the descriptor stays open: an open-file-description lock
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.
 int dweb_lock_file(int descriptor);

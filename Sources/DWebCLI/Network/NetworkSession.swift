@@ -17,6 +17,40 @@ enum NetworkSession {
         }
     }
 
+    /// Runs a swarm that dials nobody by itself while `body` runs, and closes it whatever happens.
+    static func withSwarm<Result: Sendable>(
+        _ network: NetworkOptions, as identity: KeyPair, _ body: @escaping @Sendable (DSwarm) async throws -> Result
+    ) async throws -> Result {
+        var configuration = SwarmConfiguration()
+        configuration.dht = try network.dhtConfiguration()
+        configuration.isLocalDiscoveryEnabled = !network.isLocalNetworkOff
+        configuration.peerLimit = 0
+        let settings = configuration
+        return try await withRuntime { runtime in
+            let swarm = DSwarm(identity: identity, runtime: runtime, configuration: settings)
+            return try await withThrowingTaskGroup(of: Result?.self) { group in
+                group.addTask {
+                    try await swarm.run()
+                    return nil
+                }
+                group.addTask {
+                    let outcome: Swift.Result<Result, any Error>
+                    do {
+                        outcome = .success(try await untilInterrupted { try await body(swarm) })
+                    } catch {
+                        outcome = .failure(error)
+                    }
+                    await swarm.close()
+                    return try outcome.get()
+                }
+                var result: Result?
+                while let next = try await group.next() { result = next ?? result }
+                guard let result else { throw CommandFailure(.network, "The network was closed.") }
+                return result
+            }
+        }
+    }
+
     /// Runs `node` while `body` runs, and closes it whatever happens.
     ///
     /// Ctrl-C ends `body` alone, so that the node can withdraw what it announced.

@@ -45,6 +45,8 @@ package enum RPCConstants {
     package static let backgroundConcurrency = 2
     /// Requests at a time while a query that began with given nodes waits for them.
     package static let slowdownConcurrency = 3
+    /// Unanswered requests in a row after which a node takes it that nobody is there.
+    package static let silentRequestCount = 6
     /// The longest delay of a DELAYED_PING that is answered, in milliseconds.
     package static let delayedPingLimitMilliseconds: UInt32 = 10000
     /// Requests sent per slot of the congestion window; twice as many in all four.

@@ -287,6 +287,7 @@ extension RPCNode {
             error: response.error, value: response.value, socket: socket,
             roundTripTime: now - request.startTime)
         statistics.responseCount += 1
+        silenceCount = 0
         learn(contact, seenAs: response.to, isExternal: socket != defaultSocket, now: now)
         finish(response.transaction, .success(reply), now: now)
     }
@@ -304,6 +305,7 @@ extension RPCNode {
         if request.sentCount > 0 { congestion.noteFinished() }
         if case .failure(.timeout) = result {
             statistics.timeoutCount += 1
+            silenceCount += 1
             deliver(
                 result, of: request.id, to: request.owner, destination: request.destination, wasSlow: request.isSlow,
                 now: now)

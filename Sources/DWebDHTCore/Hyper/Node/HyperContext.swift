@@ -151,6 +151,13 @@ struct HyperContext: Sendable {
     }
 }
 
+/// A way to a peer that led there a moment ago; spec 20 section 14.
+struct SocketRoute: Sendable, Equatable {
+    var socket: SocketID
+    var address: SocketAddress
+    var kind: HyperPathKind
+}
+
 /// Where a stream of the DHT's peers runs, and with which keys.
 package struct HyperPath: Sendable, Equatable {
     /// The connection.
@@ -169,6 +176,8 @@ package struct HyperPath: Sendable, Equatable {
     package var keys: HandshakeKeys
     /// How the path came about.
     package var kind: HyperPathKind
+    /// Whether both sides agreed that the socket may serve later connections with the same peer; spec 20 section 14.
+    package var isReusable = false
     /// Whether the address is a blind relay's; a ``HyperRelayOutput/upgrade(_:)`` may follow.
     package var isRelayed: Bool { kind == .relayed }
 }
