@@ -6,7 +6,7 @@ import NIOCore
 ///
 /// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by
 /// direct
-/// system calls, several datagrams each, into memory that is used again and again. Once a socket is busy, it lets the
+/// system calls, several datagrams each, into memory that is used again and again. Once a stream fills a socket, it lets the
 /// kernel merge datagrams; what it merged is split again.
 final class DatagramReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
@@ -16,6 +16,9 @@ final class DatagramReceiver: ChannelInboundHandler {
     static let slotCount = 4
     // A busy socket lets others have their turn after this many batches.
     private static let batchesPerTurn = 8
+
+    // A stream's full packets have more than this: spec 10 section 2.
+    private static let bulkByteCount = 1_000
 
     private let receive: @Sendable (DatagramBatch) -> Void
     private var descriptor: NIOBSDSocket.Handle?
@@ -63,8 +66,14 @@ final class DatagramReceiver: ChannelInboundHandler {
                 scratch.batch.removeAllKeepingBytes()
             }
             if count < DatagramReceiver.slotCount { break }
-            if !isMerging { beginMerging(context.channel, descriptor) }
+            if !isMerging, hasReceivedInBulk { beginMerging(context.channel, descriptor) }
         }
+    }
+
+    /// Whether the last batch is that of a stream that sends as fast as it can. Many small datagrams at a time, as the
+    /// DHT's nodes get them, come from everywhere and are never merged.
+    private var hasReceivedInBulk: Bool {
+        scratch.arrivals.allSatisfy { $0.length >= DatagramReceiver.bulkByteCount }
     }
 
     /// From now on one receive may hold many datagrams, also the channel's own.

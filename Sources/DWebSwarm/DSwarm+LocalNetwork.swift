@@ -68,15 +68,24 @@ extension DSwarm {
     /// - Returns: The number of peers that answered or are known; nil if the local network is not used.
     func countLocalPeers() async -> Int? {
         guard configuration.isLocalDiscoveryEnabled else { return nil }
+        // The groups may just be being joined.
+        let deadline = loop.now + DSwarm.localAnswerTime
+        while localNetwork == nil, loop.now < deadline, !multicastInterfaces.isEmpty, !Task.isCancelled {
+            await pause(for: .milliseconds(20))
+        }
         guard localNetwork != nil else { return 0 }
         localNetwork!.discovery.askAround()
         drainLocalNetwork()
-        let promise = Promise<Void>()
-        let timer = loop.schedule(at: loop.now + DSwarm.localAnswerTime) { promise.resolve(()) }
-        await promise.value(onCancel: ())
-        timer.cancel()
+        await pause(for: DSwarm.localAnswerTime)
         guard let discovery = localNetwork?.discovery else { return 0 }
         return max(discovery.presentCount, discovery.peerCount)
+    }
+
+    private func pause(for duration: Duration) async {
+        let promise = Promise<Void>()
+        let timer = loop.schedule(at: loop.now + duration) { promise.resolve(()) }
+        await promise.value(onCancel: ())
+        timer.cancel()
     }
 
     // Answers wait 120 ms at most: RFC 6762 section 6. Some of it is for machines that are busy.

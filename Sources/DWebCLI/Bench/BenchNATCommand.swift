@@ -15,7 +15,7 @@ struct BenchNATCommand: AsyncParsableCommand {
     @Option(help: "The number of runs per pair.")
     var seeds: Int = 20
 
-    @Option(help: "The first seed; the others follow it.")
+    @Option(help: "The first seed of the first pair; the others follow it, and each further pair begins a million later.")
     var firstSeed: UInt64 = 1_000
 
     @Option(help: "The share of packets lost on every link, 0 to 0.5.")
@@ -58,8 +58,9 @@ struct BenchNATCommand: AsyncParsableCommand {
         let pairs = NATPair.all.filter { pair in
             (client == nil || pair.client.rawValue == client) && (server == nil || pair.server.rawValue == server)
         }
-        for pair in pairs where !withoutRelay || pair.way != .relay {
-            let line = try measure(pair)
+        for (index, pair) in pairs.enumerated() where !withoutRelay || pair.way != .relay {
+            // Runs of their own for each cell; a cell alone is run from its own first seed.
+            let line = try measure(pair, firstSeed: firstSeed &+ UInt64(index) &* BenchNATCommand.seedSpacing)
             let text =
                 "\(line.client.padded(to: 18)) \(line.server.padded(to: 18)) \(line.way.padded(to: 10)) "
                 + "\("\(line.reached)".aligned(to: 5)) of \("\(line.runs)".padded(to: 5)) "
@@ -71,7 +72,9 @@ struct BenchNATCommand: AsyncParsableCommand {
         }
     }
 
-    private func measure(_ pair: NATPair) throws -> Line {
+    private static let seedSpacing: UInt64 = 1_000_000
+
+    private func measure(_ pair: NATPair, firstSeed: UInt64) throws -> Line {
         var times: [Double] = []
         var connects: [Double] = []
         var failed: [UInt64] = []

@@ -84,7 +84,9 @@ struct TopicDiscovery: Sendable {
         var pause = SwarmConstants.failedRefreshPause
         for _ in 0..<failureCount where pause < SwarmConstants.refreshInterval { pause *= 2 }
         failureCount += 1
-        guard pause < SwarmConstants.refreshInterval else { return scheduleNext(isLate: false, random: &random, now: now) }
+        guard pause < SwarmConstants.refreshInterval else {
+            return scheduleNext(isLate: false, random: &random, now: now)
+        }
         let jitter = Int64.random(in: 0...pause.wholeNanoseconds / 2, using: &random)
         nextRefresh = now + pause + .nanoseconds(jitter)
     }
