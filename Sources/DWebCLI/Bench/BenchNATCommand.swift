@@ -15,7 +15,7 @@ struct BenchNATCommand: AsyncParsableCommand {
     @Option(help: "The number of runs per pair.")
     var seeds: Int = 20
 
-    @Option(help: "The first seed of the first pair; the others follow it, and each further pair begins a million later.")
+    @Option(help: "The first seed of the first pair; others follow, and each further pair begins a million later.")
     var firstSeed: UInt64 = 1_000
 
     @Option(help: "The share of packets lost on every link, 0 to 0.5.")
