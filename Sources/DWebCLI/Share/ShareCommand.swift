@@ -8,8 +8,9 @@ struct ShareCommand: AsyncParsableCommand {
         commandName: "share", abstract: "Share a file, a folder or standard input: prints one key and serves it.",
         discussion: """
             The key alone goes to standard output as soon as everything can be fetched, or is stored where no network \
-            answers; whoever has it runs 'dweb get KEY'. Sharing the same path again keeps the key and adds what has changed. Files are named by what \
-            .dwebignore and .drivesignore files (in the format of .gitignore) do not leave out. Stays until Ctrl-C.
+            answers; whoever has it runs 'dweb get KEY'. Sharing the same path again keeps the key and adds what has \
+            changed. Files are named by what .dwebignore and .drivesignore files (in the format of .gitignore) do not \
+            leave out. Stays until Ctrl-C.
             """)
 
     @Argument(help: "The file or folder to share; - reads standard input.", completion: .file())
