@@ -9,7 +9,7 @@ struct BenchNATCommand: AsyncParsableCommand {
         commandName: "nat", abstract: "Connect peers behind every pair of translator kinds, in a simulator.",
         discussion: """
             Prints, per pair, how often the two came to the path that the table promises, and how long that took in \
-            virtual time. A line that fell short names its seeds. Nothing leaves this process.
+            virtual time. A line that fell short names its seeds and what became of them. Nothing leaves this process.
             """)
 
     @Option(help: "The number of runs per pair.")
@@ -32,6 +32,20 @@ struct BenchNATCommand: AsyncParsableCommand {
 
     @OptionGroup var output: OutputOptions
 
+    /// A run that did not come to the path of the table in time.
+    private struct Shortfall: Encodable {
+        let seed: UInt64
+        /// The path that it had in the end; nil if it did not connect.
+        let path: String?
+        /// Whether every byte arrived all the same.
+        let isIntact: Bool
+        let error: String?
+
+        var text: String {
+            "seed \(seed): " + (error ?? "\(path ?? "no path"), \(isIntact ? "every byte arrived" : "bytes were lost")")
+        }
+    }
+
     private struct Line: Encodable {
         let client: String
         let server: String
@@ -41,7 +55,7 @@ struct BenchNATCommand: AsyncParsableCommand {
         let medianSeconds: Double
         let slowestSeconds: Double
         let connectMedianSeconds: Double
-        let failedSeeds: [UInt64]
+        let shortfalls: [Shortfall]
     }
 
     func validate() throws {
@@ -67,7 +81,7 @@ struct BenchNATCommand: AsyncParsableCommand {
                 + "median \(line.medianSeconds.text(decimals: 2, width: 6)) s  "
                 + "slowest \(line.slowestSeconds.text(decimals: 2, width: 6)) s  "
                 + "connected \(line.connectMedianSeconds.text(decimals: 2, width: 6)) s"
-            let suffix = line.failedSeeds.isEmpty ? "" : "  seeds \(line.failedSeeds.prefix(5))"
+            let suffix = line.shortfalls.prefix(5).map { "  " + $0.text }.joined(separator: ";")
             console.emit(line, text: text + suffix)
         }
     }
@@ -77,7 +91,7 @@ struct BenchNATCommand: AsyncParsableCommand {
     private func measure(_ pair: NATPair, firstSeed: UInt64) throws -> Line {
         var times: [Double] = []
         var connects: [Double] = []
-        var failed: [UInt64] = []
+        var shortfalls: [Shortfall] = []
         for number in 0..<UInt64(seeds) {
             var setup = NATLab.Setup(seed: firstSeed &+ number)
             setup.loss = loss
@@ -87,7 +101,10 @@ struct BenchNATCommand: AsyncParsableCommand {
                 times.append(time.seconds)
                 connects.append(result.connectTime?.seconds ?? 0)
             } else {
-                failed.append(setup.seed)
+                shortfalls.append(
+                    Shortfall(
+                        seed: setup.seed, path: (result.finalPath ?? result.firstPath)?.rawValue,
+                        isIntact: result.isIntact, error: result.error))
             }
         }
         times.sort()
@@ -96,6 +113,6 @@ struct BenchNATCommand: AsyncParsableCommand {
             client: pair.client.rawValue, server: pair.server.rawValue, way: pair.way.rawValue, runs: seeds,
             reached: times.count, medianSeconds: times.isEmpty ? 0 : times[times.count / 2],
             slowestSeconds: times.last ?? 0,
-            connectMedianSeconds: connects.isEmpty ? 0 : connects[connects.count / 2], failedSeeds: failed)
+            connectMedianSeconds: connects.isEmpty ? 0 : connects[connects.count / 2], shortfalls: shortfalls)
     }
 }
