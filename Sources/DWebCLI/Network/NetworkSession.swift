@@ -28,26 +28,7 @@ enum NetworkSession {
         let settings = configuration
         return try await withRuntime { runtime in
             let swarm = DSwarm(identity: identity, runtime: runtime, configuration: settings)
-            return try await withThrowingTaskGroup(of: Result?.self) { group in
-                group.addTask {
-                    try await swarm.run()
-                    return nil
-                }
-                group.addTask {
-                    let outcome: Swift.Result<Result, any Error>
-                    do {
-                        outcome = .success(try await untilInterrupted { try await body(swarm) })
-                    } catch {
-                        outcome = .failure(error)
-                    }
-                    await swarm.close()
-                    return try outcome.get()
-                }
-                var result: Result?
-                while let next = try await group.next() { result = next ?? result }
-                guard let result else { throw CommandFailure(.network, "The network was closed.") }
-                return result
-            }
+            return try await beside({ try await swarm.run() }, close: { await swarm.close() }, { try await body(swarm) })
         }
     }
 
@@ -57,19 +38,27 @@ enum NetworkSession {
     static func run<Result: Sendable>(
         _ node: DHTNode, _ body: @escaping @Sendable (DHTNode) async throws -> Result
     ) async throws -> Result {
+        try await beside({ try await node.run() }, close: { await node.close() }, { try await body(node) })
+    }
+
+    /// Runs `service` until `body` has ended and `close` was called.
+    private static func beside<Result: Sendable>(
+        _ service: @escaping @Sendable () async throws -> Void, close: @escaping @Sendable () async -> Void,
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
-                try await node.run()
+                try await service()
                 return nil
             }
             group.addTask {
                 let outcome: Swift.Result<Result, any Error>
                 do {
-                    outcome = .success(try await untilInterrupted { try await body(node) })
+                    outcome = .success(try await untilInterrupted(body))
                 } catch {
                     outcome = .failure(error)
                 }
-                await node.close()
+                await close()
                 return try outcome.get()
             }
             var result: Result?
