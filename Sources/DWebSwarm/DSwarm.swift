@@ -170,8 +170,7 @@ public actor DSwarm {
     public func started() async throws(DSwarmError) { try await dht.started() }
 
     /// Leaves every topic, closes every connection, withdraws what was announced and ends ``run()``; returns once that
-    /// is
-    /// done. Callable more than once.
+    /// is done, or ``SwarmConfiguration/withdrawalTimeLimit`` is over. Callable more than once.
     public func close() async {
         switch phase {
         case .idle:
@@ -241,7 +240,8 @@ public actor DSwarm {
         return Discovery(topic: topic, session: session, swarm: self)
     }
 
-    /// Leaves a topic however often it was joined; returns once the announcement is withdrawn. Connections stay.
+    /// Leaves a topic however often it was joined; returns once the announcement is withdrawn, or after
+    /// ``SwarmConfiguration/withdrawalTimeLimit``. Connections stay.
     public func leave(_ topic: Topic) async {
         policy.leave(topic: topic.bytes32, now: loop.now)
         drain()
@@ -430,7 +430,7 @@ public struct Discovery: Sendable {
     /// Queries again.
     public func refresh() async { await swarm.refresh(topic) }
 
-    /// Ends this interest, and with the last one leaves the topic; returns once the announcement is withdrawn.
+    /// Ends this interest, and with the last one leaves the topic; returns as ``DSwarm/leave(_:)`` does.
     public func leave() async { await swarm.leave(session, of: topic) }
 }
 
