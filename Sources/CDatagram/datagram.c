@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdint.h>
@@ -39,7 +40,6 @@ void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, i
     }
     set_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     set_option(socket, IPPROTO_IP, IP_RECVTOS, 1);
-    set_option(socket, IPPROTO_UDP, UDP_GRO, 1);
 #if defined(SO_RCVBUFFORCE)
     // The forced form ignores the system's limit where the process may; the plain form below is cut to that limit.
     if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) == 0)
@@ -63,6 +63,16 @@ void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, i
 #endif
     if (receive_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_RCVBUF, receive_buffer_bytes);
     if (send_buffer_bytes > 0) set_option(socket, SOL_SOCKET, SO_SNDBUF, send_buffer_bytes);
+}
+
+int dweb_datagram_merge(int socket) {
+#ifdef __linux__
+    int yes = 1;
+    return setsockopt(socket, IPPROTO_UDP, UDP_GRO, &yes, sizeof yes) == 0;
+#else
+    (void)socket;
+    return 0;
+#endif
 }
 
 int dweb_datagram_can_segment(int socket) {
@@ -338,6 +348,23 @@ int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interfa
         setsockopt(socket, IPPROTO_IP, IP_MULTICAST_LOOP, &loops_back, sizeof loops_back) != 0)
         return -1;
     return setsockopt(socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &membership, sizeof membership);
+}
+
+unsigned dweb_interface_index(const char *name) { return if_nametoindex(name); }
+
+int dweb_multicast_join6(int socket, const uint8_t *group, unsigned interface_index) {
+    struct ipv6_mreq membership;
+    memcpy(&membership.ipv6mr_multiaddr, group, 16);
+    membership.ipv6mr_interface = interface_index;
+    int hops = 255, loops_back = 1, index = (int)interface_index;
+#ifdef IPV6_MULTICAST_ALL
+    set_option(socket, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+#endif
+    if (setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof index) != 0 ||
+        setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) != 0 ||
+        setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &loops_back, sizeof loops_back) != 0)
+        return -1;
+    return setsockopt(socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &membership, sizeof membership);
 }
 
 int dweb_lock_file(int descriptor) {

@@ -71,7 +71,8 @@ public protocol NetworkProvider: Sendable {
         _ options: DatagramSocketOptions, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) async throws(PortError) -> any DatagramSocket
 
-    /// Joins an IPv4 multicast group on one interface, beside other programs that do the same.
+    /// Joins a multicast group on one interface, beside other programs that do the same. Group and interface address are
+    /// of one family.
     ///
     /// What is sent to the group with the socket also reaches the group's members on this host. Datagrams leave with a
     /// time to live of 255.

@@ -6,8 +6,8 @@ import NIOCore
 ///
 /// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by
 /// direct
-/// system calls, several datagrams each, into memory that is used again and again. A receive that the kernel merged is
-/// split again.
+/// system calls, several datagrams each, into memory that is used again and again. Once a stream fills a socket, it lets the
+/// kernel merge datagrams; what it merged is split again.
 final class DatagramReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
@@ -17,12 +17,16 @@ final class DatagramReceiver: ChannelInboundHandler {
     // A busy socket lets others have their turn after this many batches.
     private static let batchesPerTurn = 8
 
+    // A stream's full packets have more than this: spec 10 section 2.
+    private static let bulkByteCount = 1_000
+
     private let receive: @Sendable (DatagramBatch) -> Void
     private var descriptor: NIOBSDSocket.Handle?
     private var first = DatagramBatch()
     private let scratch: ReceiveScratch
     private var lastSystemAddress = dweb_address()
     private var lastAddress: DWebBase.SocketAddress?
+    private var isMerging = false
 
     init(scratch: ReceiveScratch, receive: @escaping @Sendable (DatagramBatch) -> Void) {
         self.scratch = scratch
@@ -62,7 +66,25 @@ final class DatagramReceiver: ChannelInboundHandler {
                 scratch.batch.removeAllKeepingBytes()
             }
             if count < DatagramReceiver.slotCount { break }
+            if !isMerging, hasReceivedInBulk { beginMerging(context.channel, descriptor) }
         }
+    }
+
+    /// Whether the last batch is that of a stream that sends as fast as it can. Many small datagrams at a time, as the
+    /// DHT's nodes get them, come from everywhere and are never merged.
+    private var hasReceivedInBulk: Bool {
+        scratch.arrivals.allSatisfy { $0.length >= DatagramReceiver.bulkByteCount }
+    }
+
+    /// From now on one receive may hold many datagrams, also the channel's own.
+    private func beginMerging(_ channel: any Channel, _ descriptor: NIOBSDSocket.Handle) {
+        isMerging = true
+        // The large buffer first, or the first merged receive would be cut.
+        let allocator = FixedSizeRecvByteBufferAllocator(capacity: DatagramReceiver.slotByteCount)
+        guard let options = channel.syncOptions, (try? options.setOption(.recvAllocator, value: allocator)) != nil
+        else { return }
+        // Without it, datagrams come one by one, which is only slower.
+        _ = dweb_datagram_merge(descriptor)
     }
 
     func channelInactive(context: ChannelHandlerContext) { descriptor = nil }

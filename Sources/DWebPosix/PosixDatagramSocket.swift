@@ -65,7 +65,12 @@ final class PosixDatagramSocket: DatagramSocket {
     ///
     /// - Throws: ``PortError`` with code `unsupported`, as where the interface has no multicast.
     func join(_ options: MulticastOptions) throws(PortError) {
-        guard dweb_multicast_join(descriptor, options.group.hostBytes, options.interface.address.hostBytes) == 0 else {
+        let result =
+            isIPv6
+            ? dweb_multicast_join6(
+                descriptor, options.group.hostBytes, dweb_interface_index(options.interface.name))
+            : dweb_multicast_join(descriptor, options.group.hostBytes, options.interface.address.hostBytes)
+        guard result == 0 else {
             let reason = String(cString: strerror(errno))
             throw PortError(
                 .unsupported, "The group \(options.group.host) cannot be joined on \(options.interface.name): \(reason)"

@@ -13,8 +13,10 @@ import NIOPosix
 /// UDP sockets of the operating system, on a ``PosixLoop``.
 public struct PosixNetwork: NetworkProvider {
     private let loop: PosixLoop
-    // One receive may hold a whole coalesced run: 64 KiB, the most the kernel merges.
-    private static let receiveByteCount = 65_536
+    // Every datagram of a peer fits: spec 20 section 2.2. A channel keeps its buffer, and there may be hundreds of them.
+    private static let receiveByteCount = 2_048
+    // mDNS messages may be as large as 9000 bytes: RFC 6762 section 17.
+    private static let sharedReceiveByteCount = 9_216
 
     /// Sockets whose events arrive on `loop`.
     public init(loop: PosixLoop) { self.loop = loop }
@@ -37,14 +39,13 @@ public struct PosixNetwork: NetworkProvider {
         let bootstrap = bootstrap(isShared: options.isAddressReusable, receive: receive)
         return bootstrap.bind(to: local).flatMap { channel in
             #if os(Linux)
-                let coalesced = channel.setOption(.datagramReceiveOffload, value: true)
-                    .flatMap { channel.setOption(.datagramReceiveSegmentSize, value: true) }
+                let sized = channel.setOption(.datagramReceiveSegmentSize, value: true)
                     // An old kernel delivers datagrams one by one, which is only slower.
                     .flatMapError { _ in channel.eventLoop.makeSucceededVoidFuture() }
             #else
-                let coalesced = channel.eventLoop.makeSucceededVoidFuture()
+                let sized = channel.eventLoop.makeSucceededVoidFuture()
             #endif
-            let marked = coalesced.flatMap { channel.setOption(.explicitCongestionNotification, value: true) }
+            let marked = sized.flatMap { channel.setOption(.explicitCongestionNotification, value: true) }
                 .flatMapError { _ in channel.eventLoop.makeSucceededVoidFuture() }
             return marked.flatMapThrowing { try PosixNetwork.start(channel, options) }
         }
@@ -55,13 +56,12 @@ public struct PosixNetwork: NetworkProvider {
         isShared: Bool, receive: @escaping @Sendable (DatagramBatch) -> Void
     ) -> DatagramBootstrap {
         let scratch = loop.receiveScratch
+        let byteCount = isShared ? PosixNetwork.sharedReceiveByteCount : PosixNetwork.receiveByteCount
         return DatagramBootstrap(group: loop.eventLoop)
             .channelOption(.socketOption(.so_reuseaddr), value: isShared ? 1 : 0)
             .channelOption(.socketOption(.init(rawValue: SO_REUSEPORT)), value: isShared ? 1 : 0)
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(
-                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: PosixNetwork.receiveByteCount)
-            )
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: byteCount))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(

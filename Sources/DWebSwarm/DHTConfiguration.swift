@@ -47,6 +47,9 @@ public struct DHTConfiguration: Sendable {
     public var isLocalConnectionAllowed = true
     /// Whether the first round of hole punching already opens this side's firewall.
     public var isFastOpenEnabled = true
+    /// Whether a peer that was connected a moment ago, and allows it too, is first tried by the same sockets: no search
+    /// and no hole punching then; spec 20 section 14.
+    public var isSocketReusable = true
     /// Blind relays to connect through where no direct path can be made: keys of peers that run one; spec 20 section 13.
     public var relays: [PublicKey] = []
     /// When ``relays`` are used.

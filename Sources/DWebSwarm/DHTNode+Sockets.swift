@@ -82,7 +82,7 @@ extension DHTNode {
             releasedEarly.insert(id)
         } else if slots[id]?.hasCarriedStream == true {
             // A late end of the stream is still to be answered.
-            lingering.append((loop.now + DHTNode.lingerTime, id))
+            linger(id)
         } else {
             closeSocket(id)
         }
@@ -91,16 +91,26 @@ extension DHTNode {
     /// The stream that owned a punch socket is gone.
     func streamLeft(_ id: DWebDHTCore.SocketID) {
         guard let slot = slots[id], multiplexer.streamCount(on: slot.udxID) == 0 else { return }
-        lingering.append((loop.now + DHTNode.lingerTime, id))
+        linger(id)
     }
 
-    /// Closes a punch socket whose stream was given up before it could use it.
-    func closeUnusedSocket(_ id: DWebDHTCore.SocketID) { closeSocket(id) }
+    private func linger(_ id: DWebDHTCore.SocketID) {
+        let deadline = loop.now + DHTNode.lingerTime
+        slots[id]?.lingersUntil = deadline
+        lingering.append((deadline, id))
+    }
+
+    /// Closes a punch socket whose stream was given up before it could use it, unless another stream has it or had it.
+    func closeUnusedSocket(_ id: DWebDHTCore.SocketID) {
+        guard slots[id]?.hasCarriedStream != true else { return }
+        closeSocket(id)
+    }
 
     private func closeSocket(_ id: DWebDHTCore.SocketID) {
         guard let slot = slots.removeValue(forKey: id) else { return }
         multiplexer.removeSocket(slot.udxID)
         slot.socket.close()
+        machine.socketClosed(id)
     }
 
     func closeSockets() {
@@ -278,6 +288,7 @@ extension DHTNode {
         multiplexer.wake(now: now)
         while let first = lingering.first, first.deadline <= now {
             lingering.removeFirst()
+            guard slots[first.socket]?.lingersUntil == first.deadline else { continue }
             // A relayed stream may still use the socket of a connection to its relay.
             if let slot = slots[first.socket], multiplexer.streamCount(on: slot.udxID) > 0 { continue }
             closeSocket(first.socket)

@@ -19,7 +19,8 @@ struct ListenHandlers {
 extension DHTNode {
     /// Streams, open and in the making, that one node carries at a time.
     static let streamLimit = 8_192
-    private static let withdrawalTimeLimit = Duration.seconds(5)
+    /// How long the end of a node or a listener waits for announcements to be withdrawn.
+    static let withdrawalTimeLimit = Duration.seconds(3)
     private static let firstWordRepetitions: [Duration] = [.milliseconds(500), .milliseconds(1_500), .seconds(4)]
 
     // MARK: Dialling
@@ -80,6 +81,7 @@ extension DHTNode {
         options.relayAddresses = relayAddresses
         options.isLocalConnectionAllowed = configuration.isLocalConnectionAllowed
         options.isFastOpenEnabled = configuration.isFastOpenEnabled
+        options.isSocketReusable = configuration.isSocketReusable
         options.relayThrough = offersRelays(relayChoice) ? configuration.relays : []
         let connection = machine.connect(options, now: loop.now)
         pending[connection] = PendingStream(stream: stream, keyPair: keyPair, finish: finish)
@@ -219,6 +221,7 @@ extension DHTNode {
         guard phase == .running || phase == .suspended else { return nil }
         var options = ListenOptions()
         options.isLocalAddressShared = configuration.isLocalConnectionAllowed
+        options.isSocketReusable = configuration.isSocketReusable
         options.relayThrough = offersRelays ? configuration.relays : []
         options.offersRelayOnlyIfRandomized = configuration.relayUse == .whenNeeded
         guard let id = machine.listen(as: keyPair, options: options, now: loop.now) else { return nil }
@@ -227,23 +230,25 @@ extension DHTNode {
         return id
     }
 
-    /// Stops listening and returns once the announcements are withdrawn, or after five seconds.
-    func stopListening(_ id: ServerID) async {
+    /// Stops listening and returns once the announcements are withdrawn, or at `deadline`: three seconds from now unless
+    /// given.
+    func stopListening(_ id: ServerID, until deadline: MonotonicTime? = nil) async {
         guard listeners[id] != nil else { return }
         let promise = Promise<Void>()
         listeners[id]!.closeWaiters.append(promise)
         machine.close(id, now: loop.now)
         settleLater()
-        let timer = loop.schedule(at: loop.now + DHTNode.withdrawalTimeLimit) { promise.resolve(()) }
+        let end = deadline ?? loop.now + DHTNode.withdrawalTimeLimit
+        let timer = loop.schedule(at: end) { promise.resolve(()) }
         await promise.value()
         timer.cancel()
     }
 
-    /// Stops listening with every key pair.
-    func withdrawListeners() async {
+    /// Stops listening with every key pair, and waits until `deadline` for that.
+    func withdrawListeners(until deadline: MonotonicTime) async {
         guard phase == .running else { return }
         await withDiscardingTaskGroup { group in
-            for id in listeners.keys.sorted() { group.addTask { await self.stopListening(id) } }
+            for id in listeners.keys.sorted() { group.addTask { await self.stopListening(id, until: deadline) } }
         }
     }
 
@@ -321,6 +326,10 @@ extension DHTNode {
             links[stream.localID] = nil
             streamIDs.release(stream.localID)
             leaveRelay(of: link)
+            switch reason {
+            case .reset, .timedOut: machine.forgetRoute(to: link.handshake.remotePublicKey)
+            case .finished, .destroyed: break
+            }
             if let socket = link.ownSocket { streamLeft(socket) }
             link.close(reason)
         }

@@ -30,6 +30,8 @@ public actor DHTNode {
         let udxID: DWebStreamCore.SocketID
         /// Whether a stream was given this socket, which then outlives it for a while.
         var hasCarriedStream = false
+        /// When it is closed unless another stream comes; the last of several such times counts.
+        var lingersUntil: MonotonicTime?
     }
 
     /// A stream id that waits for its peer.
@@ -207,14 +209,17 @@ public actor DHTNode {
     }
 
     /// Withdraws what listening key pairs announced, closes every stream and socket, and ends ``run()``; returns once
-    /// that is done. Callable more than once.
-    public func close() async {
+    /// that is done, after some seconds at most. Callable more than once.
+    public func close() async { await close(until: loop.now + DHTNode.withdrawalTimeLimit) }
+
+    /// Closes, and waits until `deadline` for announcements to be withdrawn.
+    func close(until deadline: MonotonicTime) async {
         if phase == .idle {
             finishRun(nil)
             return
         }
         guard phase != .closed else { return }
-        await withdrawListeners()
+        await withdrawListeners(until: deadline)
         guard phase != .closed else { return }
         let promise = Promise<Void>()
         endWaiters.append(promise)

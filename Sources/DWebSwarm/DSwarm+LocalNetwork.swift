@@ -1,4 +1,4 @@
-import DWebBase
+package import DWebBase
 import DWebCrypto
 import DWebDHTCore
 import DWebPorts
@@ -6,7 +6,8 @@ import DWebPorts
 /// The sockets and the machine by which a swarm finds peers in its local network. Used on the loop only.
 struct LocalNetwork {
     var discovery: LocalDiscovery
-    var sockets: [any DatagramSocket]
+    /// One per interface and family, with the group it is a member of.
+    var sockets: [(socket: any DatagramSocket, group: SocketAddress)]
     var interfaces: [InterfaceAddress]
     var timer: (any LoopTimer)?
     var armedDeadline: MonotonicTime?
@@ -36,7 +37,7 @@ extension DSwarm {
             drainLocalNetwork()
         }
         localNetwork?.timer?.cancel()
-        for socket in localNetwork?.sockets ?? [] { socket.close() }
+        for entry in localNetwork?.sockets ?? [] { entry.socket.close() }
         localNetwork = nil
     }
 
@@ -57,6 +58,39 @@ extension DSwarm {
         drainLocalNetwork()
     }
 
+    /// The peers of a joined topic that were found in the local network, without the DHT; empty if that is switched off.
+    package func localPeers(of topic: Topic) -> [PublicKey] {
+        localNetwork?.discovery.peers(of: topic.bytes32).map(\.key) ?? []
+    }
+
+    /// Asks the whole local network who is there, and waits for the answers.
+    ///
+    /// - Returns: The number of peers that answered or are known; nil if the local network is not used.
+    func countLocalPeers() async -> Int? {
+        guard configuration.isLocalDiscoveryEnabled else { return nil }
+        // The groups may just be being joined.
+        let deadline = loop.now + DSwarm.localAnswerTime
+        while localNetwork == nil, loop.now < deadline, !multicastInterfaces.isEmpty, !Task.isCancelled {
+            await pause(for: .milliseconds(20))
+        }
+        guard localNetwork != nil else { return 0 }
+        localNetwork!.discovery.askAround()
+        drainLocalNetwork()
+        await pause(for: DSwarm.localAnswerTime)
+        guard let discovery = localNetwork?.discovery else { return 0 }
+        return max(discovery.presentCount, discovery.peerCount)
+    }
+
+    private func pause(for duration: Duration) async {
+        let promise = Promise<Void>()
+        let timer = loop.schedule(at: loop.now + duration) { promise.resolve(()) }
+        await promise.value(onCancel: ())
+        timer.cancel()
+    }
+
+    // Answers wait 120 ms at most: RFC 6762 section 6. Some of it is for machines that are busy.
+    private static let localAnswerTime = Duration.milliseconds(700)
+
     private func noteLocalChange() {
         guard let interfaces = localNetwork?.interfaces else { return }
         localNetwork!.discovery.networkChanged(hosts: interfaces.map(\.address), now: loop.now)
@@ -67,28 +101,35 @@ extension DSwarm {
     /// node is bound to, if it is bound to one.
     private var multicastInterfaces: [InterfaceAddress] {
         let host = SocketAddress(host: configuration.dht.host, port: 0)
-        return dht.runtime.network.interfaceAddresses()
-            .filter { interface in
-                guard !interface.isLoopback, interface.address.family == .ipv4 else { return false }
-                guard let host, host.ipv4Number != 0 else { return true }
-                return interface.address.hasSameHost(as: host)
-            }
-            .sorted { ($0.name, $0.address.ipv4Number) < ($1.name, $1.address.ipv4Number) }
+        let all = dht.runtime.network.interfaceAddresses().filter { !$0.isLoopback }
+        let chosen = all.filter { interface in
+            guard interface.address.family == .ipv4 else { return false }
+            guard let host, host.ipv4Number != 0 else { return true }
+            return interface.address.hasSameHost(as: host)
+        }.sorted { ($0.name, $0.address.ipv4Number) < ($1.name, $1.address.ipv4Number) }
+        // Peers connect over IPv4; messages go over both, because some networks carry multicast of one family only.
+        var names: Set<String> = []
+        let linkLocal = all.filter { interface in
+            interface.address.isLinkLocal6 && chosen.contains { $0.name == interface.name }
+                && names.insert(interface.name).inserted
+        }.sorted { $0.name < $1.name }
+        return chosen + linkLocal
     }
 
     private func joinLocalGroup(on interfaces: [InterfaceAddress], generation: Int) async {
-        var sockets: [any DatagramSocket] = []
+        var sockets: [(socket: any DatagramSocket, group: SocketAddress)] = []
         for interface in interfaces {
-            let options = MulticastOptions(group: LocalLimits.group, interface: interface)
+            let group = interface.address.family == .ipv4 ? LocalLimits.group : LocalLimits.group6
+            let options = MulticastOptions(group: group, interface: interface)
             // An interface without multicast, such as a tunnel, leaves the others.
             let socket = try? await dht.runtime.network.join(options) { [weak self] batch in
                 self?.assumeIsolated { $0.receiveLocally(batch) }
             }
-            if let socket { sockets.append(socket) }
+            if let socket { sockets.append((socket, group)) }
         }
         let port = await dht.localAddress?.port
         guard generation == localGeneration, phase == .running, let port, !sockets.isEmpty else {
-            for socket in sockets { socket.close() }
+            for entry in sockets { entry.socket.close() }
             return
         }
         let discovery = LocalDiscovery(
@@ -111,9 +152,11 @@ extension DSwarm {
         while let output = localNetwork?.discovery.pollOutput() {
             switch output {
             case .send(let bytes):
-                var batch = DatagramBatch()
-                batch.append(bytes, address: LocalLimits.group)
-                for socket in localNetwork?.sockets ?? [] { socket.send(batch) }
+                for (socket, group) in localNetwork?.sockets ?? [] {
+                    var batch = DatagramBatch()
+                    batch.append(bytes, address: group)
+                    socket.send(batch)
+                }
             case .found(let key, let address, let topic):
                 policy.foundNearby(key, at: address, topic: topic, now: loop.now)
                 hasFound = true
@@ -137,4 +180,9 @@ extension DSwarm {
             }
         }
     }
+}
+
+extension SocketAddress {
+    /// Whether this is an IPv6 address that every interface has for its own link: fe80::/10.
+    fileprivate var isLinkLocal6: Bool { family == .ipv6 && hostWords.high >> 54 == 0x3fa }
 }

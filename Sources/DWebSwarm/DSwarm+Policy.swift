@@ -127,9 +127,11 @@ extension DSwarm {
     func giveUpWithdrawal(of topic: Bytes32) {
         if let index = waitingWithdrawals.firstIndex(of: topic) {
             waitingWithdrawals.remove(at: index)
+            abandonedWithdrawalCount += 1
             return finishWithdrawal(of: topic)
         }
         guard let operation = withdrawals[topic] else { return }
+        abandonedWithdrawalCount += 1
         dht.assumeIsolated { $0.cancel(operation) }
         finishWithdrawal(of: topic)
     }

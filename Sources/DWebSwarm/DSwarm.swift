@@ -28,8 +28,9 @@ public struct SwarmConfiguration: Sendable {
     /// Others in that network then learn this node's key and that it has some topic in common with those who ask for
     /// that topic. Nothing is sent on loopback, nor by a node that is bound to it.
     public var isLocalDiscoveryEnabled = true
-    /// How long ``DSwarm/close()`` waits for announcements to be withdrawn.
-    public var withdrawalTimeLimit = Duration.seconds(5)
+    /// How long ``DSwarm/close()``, ``DSwarm/suspend()`` and leaving a topic wait for announcements to be withdrawn. What
+    /// is not withdrawn by then fades from the network within half an hour.
+    public var withdrawalTimeLimit = Duration.seconds(3)
 
     /// A swarm on the public DHT.
     public init() {}
@@ -108,6 +109,8 @@ public actor DSwarm {
     var waitingWithdrawals = Deque<Bytes32>()
     var flushes: [SwarmFlushID: Promise<Bool>] = [:]
     var leaveWaiters: [Bytes32: [Promise<Void>]] = [:]
+    /// Announcements of topics whose withdrawal was given up at the end, because no node answered in time.
+    public internal(set) var abandonedWithdrawalCount = 0
     var closeWaiters: [Promise<Void>] = []
     var server: ServerID?
     var isListening = false
@@ -167,8 +170,7 @@ public actor DSwarm {
     public func started() async throws(DSwarmError) { try await dht.started() }
 
     /// Leaves every topic, closes every connection, withdraws what was announced and ends ``run()``; returns once that
-    /// is
-    /// done. Callable more than once.
+    /// is done, or ``SwarmConfiguration/withdrawalTimeLimit`` is over. Callable more than once.
     public func close() async {
         switch phase {
         case .idle:
@@ -179,8 +181,13 @@ public actor DSwarm {
             stopLocalNetwork(saysGoodbye: true)
             policy.close(now: loop.now)
             drain()
-            await finishWithdrawals()
-            await dht.close()
+            let deadline = loop.now + withdrawalTime
+            // Both at once, because they share the time.
+            await withDiscardingTaskGroup { group in
+                group.addTask(executorPreference: loop) { await self.dht.withdrawListeners(until: deadline) }
+                group.addTask(executorPreference: loop) { await self.finishWithdrawals(until: deadline) }
+            }
+            await dht.close(until: deadline)
         case .closing:
             let promise = Promise<Void>()
             closeWaiters.append(promise)
@@ -195,7 +202,7 @@ public actor DSwarm {
         stopLocalNetwork(saysGoodbye: true)
         policy.suspend(now: loop.now)
         drain()
-        await finishWithdrawals()
+        await finishWithdrawals(until: loop.now + withdrawalTime)
         guard phase == .running, policy.isSuspended else { return }
         await dht.suspend()
         isAnnounced = false
@@ -233,7 +240,8 @@ public actor DSwarm {
         return Discovery(topic: topic, session: session, swarm: self)
     }
 
-    /// Leaves a topic however often it was joined; returns once the announcement is withdrawn. Connections stay.
+    /// Leaves a topic however often it was joined; returns once the announcement is withdrawn, or after
+    /// ``SwarmConfiguration/withdrawalTimeLimit``. Connections stay.
     public func leave(_ topic: Topic) async {
         policy.leave(topic: topic.bytes32, now: loop.now)
         drain()
@@ -343,13 +351,26 @@ public actor DSwarm {
         guard policy.isLeaving(topic: topic.bytes32), phase == .running || phase == .closing else { return }
         let promise = Promise<Void>()
         leaveWaiters[topic.bytes32, default: []].append(promise)
+        // The query goes on, but whoever leaves has better things to do than to wait for a network that is gone.
+        let limit = loop.schedule(at: loop.now + withdrawalTime) { promise.resolve(()) }
         await promise.value(onCancel: ())
+        limit.cancel()
     }
 
-    private func finishWithdrawals() async {
+    /// Where nobody has answered for some time, waiting longer is of no use.
+    private var withdrawalTime: Duration {
+        let isSilent = dht.assumeIsolated { $0.machine.rpc.isSilent || !$0.machine.rpc.isOnline }
+        return isSilent
+            ? min(configuration.withdrawalTimeLimit, DSwarm.offlineWithdrawalTimeLimit)
+            : configuration.withdrawalTimeLimit
+    }
+
+    private static let offlineWithdrawalTimeLimit = Duration.milliseconds(500)
+
+    private func finishWithdrawals(until deadline: MonotonicTime) async {
         let topics = withdrawals.keys.sorted() + waitingWithdrawals
         guard !topics.isEmpty else { return }
-        let limit = loop.schedule(at: loop.now + configuration.withdrawalTimeLimit) { [weak self] in
+        let limit = loop.schedule(at: deadline) { [weak self] in
             self?.assumeIsolated { swarm in
                 // Those that wait first, or each one that ends would let another begin.
                 for topic in topics.reversed() { swarm.giveUpWithdrawal(of: topic) }
@@ -409,7 +430,7 @@ public struct Discovery: Sendable {
     /// Queries again.
     public func refresh() async { await swarm.refresh(topic) }
 
-    /// Ends this interest, and with the last one leaves the topic; returns once the announcement is withdrawn.
+    /// Ends this interest, and with the last one leaves the topic; returns as ``DSwarm/leave(_:)`` does.
     public func leave() async { await swarm.leave(session, of: topic) }
 }
 

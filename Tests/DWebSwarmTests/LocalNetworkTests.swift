@@ -143,6 +143,43 @@ import Testing
                 #expect(report.localPeerCount == 1)
                 #expect(report.canConnect)
                 #expect(!report.isNetworkJoined)
+                let sentence = report.findings.first { $0.code == "local-network" }?.sentence
+                #expect(
+                    sentence
+                        == "No node of the network is reachable, but one peer is in the local network: it can be "
+                        + "connected without.")
+            }
+        }
+    }
+
+    @Test func theReportCountsPeersOfOtherTopicsToo() throws {
+        let home = Home(seed: 68)
+        try home.world.run {
+            let (a, b, c) = (home.swarm(1), home.swarm(2), home.swarm(3))
+            try await withCollectors([a, b, c]) { _ in
+                try await a.join(topic, as: .announce)
+                try await c.join(Topic(hashing: "another"), as: .announce)
+                await home.world.loop.sleep(for: .seconds(5))
+                #expect(try await b.diagnose().localPeerCount == 2)
+            }
+        }
+    }
+
+    @Test func theReportSaysThatAPeerIsNextDoor() throws {
+        let home = Home(seed: 69)
+        try home.world.run {
+            // As a program that examines and dials nobody by itself.
+            let (a, b) = (home.swarm(1), home.swarm(2) { $0.peerLimit = 0 })
+            try await withCollectors([a, b]) { _ in
+                try await a.join(topic, as: .announce)
+                try await b.join(topic, as: .lookup)
+                await home.world.loop.sleep(for: .seconds(5))
+                #expect(await b.localPeers(of: topic) == [a.identity.publicKey])
+                let report = try await b.diagnose(peers: [a.identity.publicKey])
+                #expect(report.peers.first?.isNearby == true)
+                #expect(report.peers.first?.connection?.path == .localNetwork)
+                #expect(report.peers.first?.connection?.address?.host == "192.168.1.1")
+                #expect(report.canConnect)
             }
         }
     }

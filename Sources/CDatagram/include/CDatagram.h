@@ -43,9 +43,12 @@ struct dweb_arrival {
     uint8_t is_truncated;
 };
 
-// Sets "don't fragment", asks for congestion marks and merged receives and, where the kernel allows, buffer sizes.
+// Sets "don't fragment", asks for congestion marks and, where the kernel allows, buffer sizes.
 // Failures are ignored: the socket works without.
 void dweb_datagram_configure(int socket, int family, int receive_buffer_bytes, int send_buffer_bytes);
+
+// Asks for merged receives, which take room for 64 KiB each. Whether there are such from now on.
+int dweb_datagram_merge(int socket);
 
 // Sends runs in order, in one system call where there is one for that. Returns how many were sent, which is fewer than
 // `count` if the one after them failed; errno then says why.
@@ -63,6 +66,12 @@ int dweb_datagram_can_segment(int socket);
 // group leaves through it, with a time to live of 255, and reaches members on this host too. Addresses are 4 bytes in
 // network order. Returns 0, or -1 with errno.
 int dweb_multicast_join(int socket, const uint8_t *group, const uint8_t *interface_address);
+
+// The number of the interface with this name, 0 if there is none.
+unsigned dweb_interface_index(const char *name);
+
+// The same for an IPv6 socket and the interface with this number. The group is 16 bytes in network order.
+int dweb_multicast_join6(int socket, const uint8_t *group, unsigned interface_index);
 
 // Takes an exclusive lock on the whole file for as long as the descriptor stays open: an open-file-description lock
 // on Linux, flock elsewhere. Returns 0, or -1 with errno.

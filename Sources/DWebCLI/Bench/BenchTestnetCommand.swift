@@ -38,6 +38,7 @@ struct BenchTestnetCommand: AsyncParsableCommand {
         let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
         let outcome: Result<Void, any Error>
         do {
+            ProcessMemory.giveBackUnused()
             let before = ProcessFigures.residentByteCount
             let net = TestNet(places: try await TestNet.freePlaces(runtime: runtime, nodeCount: nodes))
             let start = ContinuousClock.now
@@ -46,6 +47,8 @@ struct BenchTestnetCommand: AsyncParsableCommand {
                 guard await net.ready() else { throw CommandFailure(.failure, "The network did not start.") }
                 let started = ContinuousClock.now - start
                 report("start of \(nodes) nodes", [started.seconds], "s", console)
+                // As `dweb testnet` does.
+                ProcessMemory.giveBackUnused()
                 let memory = Double(ProcessFigures.residentByteCount) / 1_048_576
                 report("memory of this process", [memory], "MiB", console)
                 report(

@@ -37,14 +37,17 @@ struct DoctorCommand: AsyncParsableCommand {
         let identity = try await identity()
         let console = output.console
         console.say("Examining the network ...")
-        let (report, search) = try await NetworkSession.with(network) { node in
+        let (report, search) = try await NetworkSession.withSwarm(network, as: identity) { swarm in
+            try await swarm.started()
             var search: DoctorOutput.Search?
             var peers: [PublicKey] = []
             if let key {
-                _ = await joined(node)
-                (peers, search) = await find(key, node, console)
+                // Whoever is in the local network is asked meanwhile.
+                try await swarm.join(Topic(key.discoveryKey), as: .lookup)
+                _ = await joined(swarm.dht)
+                (peers, search) = await find(key, swarm, console)
             }
-            let report = try await node.diagnose(peers: peers, relays: relays, as: identity)
+            let report = try await swarm.diagnose(peers: peers, relays: relays)
             return (report, search)
         }
         let result = DoctorOutput(report, search: search)
@@ -79,15 +82,18 @@ struct DoctorCommand: AsyncParsableCommand {
 
     /// Who to connect to for a key: those who announce the log, or the peer itself.
     private func find(
-        _ key: PublicKey, _ node: DHTNode, _ console: Console
+        _ key: PublicKey, _ swarm: DSwarm, _ console: Console
     ) async -> ([PublicKey], DoctorOutput.Search) {
         console.say("Looking for peers of \(key.text) ...")
-        let announced = ((try? await node.lookup(Topic(key.discoveryKey))) ?? []).map(\.publicKey)
-        let leading = (try? await node.findPeer(key)) ?? []
+        let topic = Topic(key.discoveryKey)
+        let announced = ((try? await swarm.dht.lookup(topic)) ?? []).map(\.publicKey)
+        let leading = (try? await swarm.dht.findPeer(key)) ?? []
         let isPeer = !leading.isEmpty
-        let peers = Array(((isPeer ? [key] : []) + announced).prefix(DoctorCommand.peerLimit))
-        return (
-            peers, DoctorOutput.Search(key: key.text, announcedPeers: announced.count, isPeerKey: isPeer)
-        )
+        let local = await swarm.localPeers(of: topic)
+        var known: Set<PublicKey> = []
+        let peers = ((isPeer ? [key] : []) + local + announced).filter { known.insert($0).inserted }
+        let search = DoctorOutput.Search(
+            key: key.text, announcedPeers: announced.count, localPeers: local.count, isPeerKey: isPeer)
+        return (Array(peers.prefix(DoctorCommand.peerLimit)), search)
     }
 }

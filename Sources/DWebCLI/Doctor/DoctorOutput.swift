@@ -6,6 +6,8 @@ struct DoctorOutput: Encodable {
     struct Search: Encodable {
         let key: String
         let announcedPeers: Int
+        /// Peers that have the log and were found in the local network.
+        let localPeers: Int
         let isPeerKey: Bool
     }
 

@@ -7,7 +7,8 @@ struct LogPublishCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish", abstract: "Append a file to a log, print the log's key and serve it.",
         discussion: """
-            The key alone goes to standard output as soon as the log can be found. The log belongs to the file's path: \
+            The key alone goes to standard output as soon as the log can be found; where no network answers, at once. The \
+            log belongs to the file's path: \
             publishing the same file again serves the same key, and appends what the file has gained. Stays until Ctrl-C.
             """)
 
@@ -50,15 +51,22 @@ struct LogPublishCommand: AsyncParsableCommand {
             try await fillLog(
                 database, from: box.value, total: isStandardInput ? nil : fileByteCount(), console: console)
             ProcessMemory.giveBackUnused()
-            try await node.networker.join(database.discoveryKey, announce: true, lookup: false)
-            let published = Published(
-                key: database.key.text, discoveryKey: database.discoveryKey.hex, length: database.length,
-                byteLength: database.byteLength, address: await node.networker.localAddress?.description)
-            console.emit(published, text: published.key)
-            console.say(
-                "Serving \(Format.count(database.length)) blocks, \(Format.bytes(database.byteLength)). "
-                    + "Fetch them with: dweb log get \(database.key.text) --out FILE. Ctrl-C stops.")
-            await Narrator.tell(node.networker, console)
+            let announcement = Announcement(discoveryKey: database.discoveryKey, networker: node.networker)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await Narrator.tell(node.networker, console) }
+                group.addTask {
+                    try await announcement.make(console) { _ in
+                        let published = Published(
+                            key: database.key.text, discoveryKey: database.discoveryKey.hex, length: database.length,
+                            byteLength: database.byteLength, address: await node.networker.localAddress?.description)
+                        console.emit(published, text: published.key)
+                        console.say(
+                            "Serving \(Format.count(database.length)) blocks, \(Format.bytes(database.byteLength)). "
+                                + "Fetch them with: dweb log get \(database.key.text) --out FILE. Ctrl-C stops.")
+                    }
+                }
+                try await group.waitForAll()
+            }
             try Task.checkCancellation()
         }
     }

@@ -17,25 +17,48 @@ enum NetworkSession {
         }
     }
 
+    /// Runs a swarm that dials nobody by itself while `body` runs, and closes it whatever happens.
+    static func withSwarm<Result: Sendable>(
+        _ network: NetworkOptions, as identity: KeyPair, _ body: @escaping @Sendable (DSwarm) async throws -> Result
+    ) async throws -> Result {
+        var configuration = SwarmConfiguration()
+        configuration.dht = try network.dhtConfiguration()
+        configuration.isLocalDiscoveryEnabled = !network.isLocalNetworkOff
+        configuration.peerLimit = 0
+        let settings = configuration
+        return try await withRuntime { runtime in
+            let swarm = DSwarm(identity: identity, runtime: runtime, configuration: settings)
+            return try await beside({ try await swarm.run() }, close: { await swarm.close() }, { try await body(swarm) })
+        }
+    }
+
     /// Runs `node` while `body` runs, and closes it whatever happens.
     ///
     /// Ctrl-C ends `body` alone, so that the node can withdraw what it announced.
     static func run<Result: Sendable>(
         _ node: DHTNode, _ body: @escaping @Sendable (DHTNode) async throws -> Result
     ) async throws -> Result {
+        try await beside({ try await node.run() }, close: { await node.close() }, { try await body(node) })
+    }
+
+    /// Runs `service` until `body` has ended and `close` was called.
+    private static func beside<Result: Sendable>(
+        _ service: @escaping @Sendable () async throws -> Void, close: @escaping @Sendable () async -> Void,
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
-                try await node.run()
+                try await service()
                 return nil
             }
             group.addTask {
                 let outcome: Swift.Result<Result, any Error>
                 do {
-                    outcome = .success(try await untilInterrupted { try await body(node) })
+                    outcome = .success(try await untilInterrupted(body))
                 } catch {
                     outcome = .failure(error)
                 }
-                await node.close()
+                await close()
                 return try outcome.get()
             }
             var result: Result?

@@ -7,9 +7,10 @@ struct ShareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "share", abstract: "Share a file, a folder or standard input: prints one key and serves it.",
         discussion: """
-            The key alone goes to standard output as soon as everything can be fetched; whoever has it runs \
-            'dweb get KEY'. Sharing the same path again keeps the key and adds what has changed. Files are named by what \
-            .dwebignore and .drivesignore files (in the format of .gitignore) do not leave out. Stays until Ctrl-C.
+            The key alone goes to standard output as soon as everything can be fetched, or is stored where no network \
+            answers; whoever has it runs 'dweb get KEY'. Sharing the same path again keeps the key and adds what has \
+            changed. Files are named by what .dwebignore and .drivesignore files (in the format of .gitignore) do not \
+            leave out. Stays until Ctrl-C.
             """)
 
     @Argument(help: "The file or folder to share; - reads standard input.", completion: .file())
@@ -108,10 +109,16 @@ struct ShareCommand: AsyncParsableCommand {
         _ drive: DDrive, _ source: Source, _ node: Node, since started: Date, _ console: Console
     ) async throws {
         let memory = FolderMemory()
+        let announcement = Announcement(discoveryKey: drive.discoveryKey, networker: node.networker)
+        let (isReady, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         // The announcement is on its way while files are read.
-        async let joined: Void = node.networker.join(drive.discoveryKey, announce: true, lookup: false, flush: false)
+        async let announced: Void = {
+            defer { continuation.finish() }
+            try await announcement.make(console) { _ in continuation.finish() }
+        }()
         let summary = try await fill(drive, source, memory, console)
-        try await joined
+        for await _ in isReady {}
+        try Task.checkCancellation()
         try await emit(
             drive, summary, since: started, address: await node.networker.localAddress?.description, console)
         console.say("Fetch it with: dweb get \(drive.key.text). Ctrl-C stops.")
@@ -128,6 +135,7 @@ struct ShareCommand: AsyncParsableCommand {
             if live { group.addTask { try await follow(drive, source, memory, console) } }
             try await group.waitForAll()
         }
+        try await announced
         try Task.checkCancellation()
     }
 

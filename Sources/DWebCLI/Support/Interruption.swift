@@ -1,3 +1,5 @@
+import Dispatch
+import DWebEssentials
 import Synchronization
 import UnixSignals
 
@@ -24,6 +26,7 @@ func untilInterrupted<Result: Sendable>(_ body: @escaping @Sendable () async thr
         switch try await group.next() {
         case .finished(let result): return result
         case .signalled, nil:
+            Farewell.begin()
             group.cancelAll()
             while let outcome = try? await group.next() {
                 // The body may have been done, or have cleaned up with a result, when the signal came.
@@ -40,6 +43,31 @@ private final class Interruptible: Sendable {
 
     /// The calls inside this one that handle interruptions in its place.
     let innerCount = Mutex(0)
+}
+
+/// The time between Ctrl-C and the end of the program, in which it takes back what it announced.
+enum Farewell {
+    /// A program that ends sooner says nothing about it.
+    private static let patience = DispatchTimeInterval.milliseconds(700)
+    private static let sources = Mutex<[any DispatchSourceSignal]>([])
+
+    /// Lets a second Ctrl-C end the program on the spot, and tells a person who waits that it would.
+    static func begin() {
+        sources.withLock { sources in
+            guard sources.isEmpty else { return }
+            for number in [SIGINT, SIGTERM] {
+                let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+                source.setEventHandler { _exit(ExitStatus.interrupted.rawValue) }
+                source.resume()
+                sources.append(source)
+            }
+            guard Console.isTerminal else { return }
+            DispatchQueue.global().asyncAfter(deadline: .now() + patience) {
+                Console(isJSON: false, isQuiet: false).say(
+                    "Taking back what was announced, some seconds at most. Ctrl-C again ends at once.")
+            }
+        }
+    }
 }
 
 /// Runs a command whose normal end is Ctrl-C, such as a server: being interrupted is no failure.

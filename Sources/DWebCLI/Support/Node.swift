@@ -36,12 +36,25 @@ struct Node: Sendable {
         configuration.keyPair = identity
         // Beside the store, so that a restart needs no bootstrap node.
         if let storePath { configuration.knownNodesFile = DiskFile(path: storePath + "/NODES") }
-        return try await SwarmNetworker.withNetworker(store: store, configuration: configuration) { networker in
-            ProcessMemory.giveBackUnused()
-            return try await untilInterrupted {
-                try await body(Node(runtime: runtime, store: store, networker: networker))
+        let networker = SwarmNetworker(store: store, configuration: configuration)
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            let result = try await SwarmNetworker.withNetworker(networker) { networker in
+                ProcessMemory.giveBackUnused()
+                return try await untilInterrupted {
+                    try await body(Node(runtime: runtime, store: store, networker: networker))
+                }
             }
+            outcome = .success(result)
+        } catch {
+            outcome = .failure(error)
         }
+        if await networker.swarm.abandonedWithdrawalCount > 0 {
+            Console(isJSON: false, isQuiet: false).say(
+                "The network did not answer in time, so what was announced could not be taken back: it fades within half "
+                    + "an hour.")
+        }
+        return try outcome.get()
     }
 
     /// Opens a store without the network, runs `body` with it, and closes it whatever happens.

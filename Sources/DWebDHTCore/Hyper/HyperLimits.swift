@@ -20,6 +20,8 @@ package enum HyperLimits {
     package static let relayCacheCount = 512
     /// How far in the future a bump may lie, in milliseconds.
     package static let bumpDriftMilliseconds: UInt64 = 60_000
+    /// Peers to which a way by an open socket is remembered; further ones are found as at first.
+    package static let routeCount = 1024
     /// Server handshakes in progress at one node; more are dropped.
     package static let handshakeCount = 1024
     /// Server handshakes in progress from one host; more are dropped.

@@ -33,13 +33,16 @@ package enum LocalLimits {
     package static let port: UInt16 = 5_353
     /// The group of multicast DNS; RFC 6762 section 3.
     package static let group = SocketAddress(ipv4: 224, 0, 0, 251, port: port)
+    /// The same over IPv6, ff02::fb; RFC 6762 section 3.
+    package static let group6 = SocketAddress(
+        family: .ipv6, hostWords: (high: 0xff02_0000_0000_0000, low: 0xfb), port: port)
     /// How often the same peer is reported anew while it keeps answering.
     package static let reportPause = Duration.seconds(5)
 }
 
 /// What the discovery wants done, in order.
 package enum LocalOutput: Equatable, Sendable {
-    /// Send a message to ``LocalLimits/group`` on every interface.
+    /// Send a message to ``LocalLimits/group`` and ``LocalLimits/group6`` on every interface.
     case send([UInt8])
     /// A peer announces a topic.
     case found(PublicKey, at: SocketAddress, topic: Bytes32)
@@ -49,7 +52,10 @@ package enum LocalOutput: Equatable, Sendable {
 ///
 /// A peer is an instance of the service `_dweb._udp.local`, named by its key. The topics are subtypes, named by a hash
 /// of the topic: who does not know a topic learns only that somebody has it, and nobody is listed who was not asked for
-/// by topic. What is found is merely an address at which to try a handshake, which then proves the key.
+/// by topic. What is found is merely an address at which to try a handshake, which then proves the key. Who asks for the
+/// service alone learns that a peer is there, under a name made up for each run, and neither its key nor its topics.
+///
+/// Peers connect over IPv4; messages may go over IPv6 as well, and then name the IPv4 address.
 ///
 /// The machine does no input or output. After every call poll ``pollOutput()`` until nil; call ``wake(now:)`` no later
 /// than ``nextDeadline``.
@@ -86,6 +92,9 @@ package struct LocalDiscovery: Sendable {
     private var random: SecureRandom
     private let instance: DNSName
     private let hostName: DNSName
+    // What a peer is called for those who know none of its topics.
+    private let presence: DNSName
+    private let presenceHost: DNSName
     // By the label that names the topic on the wire.
     private var announced = OrderedDictionary<DNSName, Announced>()
     private var wanted = OrderedDictionary<DNSName, Wanted>()
@@ -93,6 +102,9 @@ package struct LocalDiscovery: Sendable {
     private var answerDue: MonotonicTime?
     private var isHostAsked = false
     private var lastHostAnswer: MonotonicTime?
+    private var isPresenceAsked = false
+    private var lastPresenceAnswer: MonotonicTime?
+    private var presences = OrderedSet<DNSName>()
     private var outputs: Deque<LocalOutput> = []
 
     /// A discovery without topics for the peer with `publicKey`, which listens on UDP port `port`.
@@ -105,6 +117,9 @@ package struct LocalDiscovery: Sendable {
         self.random = random
         instance = Self.service.under(publicKey.text)
         hostName = DNSName("local").under("dweb-" + String(publicKey.text.prefix(16)))
+        let label = ZBase32.encode(self.random.bytes(8))
+        presence = Self.service.under(label)
+        presenceHost = DNSName("local").under("dweb-" + label)
     }
 
     /// The name under which the peers of a topic answer.
@@ -116,6 +131,22 @@ package struct LocalDiscovery: Sendable {
 
     /// The number of different peers that are known at the moment.
     package var peerCount: Int { Set(wanted.values.flatMap { $0.peers.keys }).count }
+
+    /// The number of peers, known or not, that answered ``askAround()`` since it was called last.
+    package var presentCount: Int { presences.count }
+
+    /// The peers of a topic that are known, with their addresses.
+    package func peers(of topic: Bytes32) -> [(key: PublicKey, address: SocketAddress)] {
+        wanted[Self.name(of: topic)]?.peers.map { (key: $0.key, address: $0.value.address) } ?? []
+    }
+
+    /// Asks everybody in the local network to be counted; see ``presentCount``.
+    package mutating func askAround() {
+        presences.removeAll()
+        var message = DNSMessage(isResponse: false)
+        message.questions.append(DNSQuestion(Self.service, .pointer))
+        outputs.append(.send(message.encoded))
+    }
 
     // MARK: Topics
 
@@ -172,13 +203,14 @@ package struct LocalDiscovery: Sendable {
         answering.removeAll()
         answerDue = nil
         isHostAsked = false
+        isPresenceAsked = false
     }
 
     // MARK: Input
 
     /// Takes a datagram that came to the group. What is no message, or not for us, is ignored.
     package mutating func handle(_ payload: [UInt8], from source: SocketAddress, now: MonotonicTime) {
-        guard payload.count <= LocalLimits.receivedByteCount, source.family == .ipv4, source.port != 0,
+        guard payload.count <= LocalLimits.receivedByteCount, source.port != 0,
             let message = try? DNSMessage(decoding: payload)
         else { return }
         if message.isResponse {
@@ -199,13 +231,20 @@ package struct LocalDiscovery: Sendable {
             let names = Array(answering)
             answering.removeAll()
             for name in names { announced[name]?.lastSent = now }
-            if names.isEmpty, isHostAsked {
-                lastHostAnswer = now
-                outputs.append(.send(response(names, secondsToLive: LocalLimits.topicSeconds).encoded))
+            if names.isEmpty {
+                if isHostAsked {
+                    lastHostAnswer = now
+                    outputs.append(.send(response(names, secondsToLive: LocalLimits.topicSeconds).encoded))
+                }
             } else {
                 sendTopics(names, secondsToLive: LocalLimits.topicSeconds)
             }
             isHostAsked = false
+            if isPresenceAsked {
+                isPresenceAsked = false
+                lastPresenceAnswer = now
+                outputs.append(.send(presenceResponse.encoded))
+            }
         }
     }
 
@@ -259,7 +298,12 @@ package struct LocalDiscovery: Sendable {
         for record in message.answers + message.additionals {
             if case .service(let port, _) = record.content, record.secondsToLive > 0 { ports[record.name] = port }
         }
+        guard let host = source.family == .ipv4 ? source : statedHost(message) else { return }
         for record in message.answers {
+            if record.name == Self.service, case .pointer(let other) = record.content {
+                notePresence(other, record)
+                continue
+            }
             guard case .pointer(let instance) = record.content, wanted[record.name] != nil,
                 instance.labels.count == Self.service.labels.count + 1, instance.parent == Self.service,
                 let key = try? PublicKey(text: String(decoding: instance.labels[0], as: UTF8.self)), key != publicKey
@@ -268,8 +312,37 @@ package struct LocalDiscovery: Sendable {
                 wanted[record.name]!.peers[key] = nil
             } else if let port = ports[instance], port != 0 {
                 // The host is where the answer came from, so that nobody can send us elsewhere.
-                note(key, at: source.with(port: port), record, now: now)
+                let address = host.with(port: port)
+                if source.family == .ipv6, let known = wanted[record.name]!.peers[key], known.expiry > now {
+                    // The same answer came over IPv4, or will: that one says better where the peer is.
+                    note(key, at: known.address, record, now: now)
+                } else {
+                    note(key, at: address, record, now: now)
+                }
             }
+        }
+    }
+
+    /// The IPv4 address that a message from an IPv6 host gives as its own: in a private network only, so that nobody can
+    /// send us out of it.
+    private func statedHost(_ message: DNSMessage) -> SocketAddress? {
+        let stated = (message.answers + message.additionals).compactMap { record -> SocketAddress? in
+            guard case .address4(let address) = record.content, record.secondsToLive > 0,
+                AddressClass(address) == .privateUse
+            else { return nil }
+            return address
+        }
+        return AddressClass.bestMatch(of: hosts, among: stated) ?? stated.first
+    }
+
+    private mutating func notePresence(_ name: DNSName, _ record: DNSRecord) {
+        guard name != presence, name.labels.count == Self.service.labels.count + 1, name.parent == Self.service else {
+            return
+        }
+        if record.secondsToLive == 0 {
+            presences.remove(name)
+        } else if presences.count < LocalLimits.peerCount {
+            presences.append(name)
         }
     }
 
@@ -298,13 +371,17 @@ package struct LocalDiscovery: Sendable {
                 if lastHostAnswer.map({ now >= $0 + LocalLimits.repeatPause }) ?? true, !announced.isEmpty {
                     isHostAsked = true
                 }
+            } else if question.name == Self.service {
+                if lastPresenceAnswer.map({ now >= $0 + LocalLimits.repeatPause }) ?? true, !announced.isEmpty {
+                    isPresenceAsked = true
+                }
             } else if question.type == .pointer || question.type == .any, let topic = announced[question.name] {
                 if let last = topic.lastSent, now < last + LocalLimits.repeatPause { continue }
                 if isKnown(question.name, in: message) { continue }
                 answering.append(question.name)
             }
         }
-        if answerDue == nil, isHostAsked || !answering.isEmpty { answerDue = now + delay() }
+        if answerDue == nil, isHostAsked || isPresenceAsked || !answering.isEmpty { answerDue = now + delay() }
     }
 
     /// Whether the asker knows our answer, with at least half its time left; RFC 6762 section 7.1.
@@ -341,18 +418,30 @@ package struct LocalDiscovery: Sendable {
         }
     }
 
+    private var presenceResponse: DNSMessage {
+        var message = DNSMessage(isResponse: true)
+        message.answers = [
+            DNSRecord(Self.service, .pointer(presence), secondsToLive: LocalLimits.hostSeconds, isUnique: false)
+        ]
+        message.additionals = hostRecords(of: presence, at: presenceHost)
+        return message
+    }
+
+    private func hostRecords(of instance: DNSName, at hostName: DNSName) -> [DNSRecord] {
+        let seconds = LocalLimits.hostSeconds
+        return [
+            DNSRecord(instance, .service(port: port, host: hostName), secondsToLive: seconds, isUnique: true),
+            DNSRecord(instance, .text([Array("v=1".utf8)]), secondsToLive: seconds, isUnique: true),
+        ] + hosts.map { DNSRecord(hostName, .address4($0), secondsToLive: seconds, isUnique: true) }
+    }
+
     private func response(_ names: [DNSName], secondsToLive: UInt32) -> DNSMessage {
         var message = DNSMessage(isResponse: true)
         message.answers = names.map {
             DNSRecord($0, .pointer(instance), secondsToLive: secondsToLive, isUnique: false)
         }
         guard secondsToLive > 0 else { return message }
-        let seconds = LocalLimits.hostSeconds
-        let host =
-            [
-                DNSRecord(instance, .service(port: port, host: hostName), secondsToLive: seconds, isUnique: true),
-                DNSRecord(instance, .text([Array("v=1".utf8)]), secondsToLive: seconds, isUnique: true),
-            ] + hosts.map { DNSRecord(hostName, .address4($0), secondsToLive: seconds, isUnique: true) }
+        let host = hostRecords(of: instance, at: hostName)
         // What was asked for belongs among the answers, what merely helps behind them.
         if names.isEmpty { message.answers = host } else { message.additionals = host }
         return message

@@ -11,7 +11,7 @@ package enum RPCLimits {
     /// Addresses that one query visits or plans to visit. Further ones are ignored.
     package static let addressesPerQuery = 1024
     /// Nodes remembered per visited address for telling them that it is down.
-    package static let referrersPerAddress = 20
+    package static let referrersPerAddress: UInt8 = 20
     /// Requests taken from one host of the public internet within a second.
     package static let requestsPerHost = 1000
     /// Bytes by which answers may exceed the requests of one host of the public internet within a second: what the node
@@ -45,6 +45,8 @@ package enum RPCConstants {
     package static let backgroundConcurrency = 2
     /// Requests at a time while a query that began with given nodes waits for them.
     package static let slowdownConcurrency = 3
+    /// Unanswered requests in a row after which a node takes it that nobody is there.
+    package static let silentRequestCount = 6
     /// The longest delay of a DELAYED_PING that is answered, in milliseconds.
     package static let delayedPingLimitMilliseconds: UInt32 = 10000
     /// Requests sent per slot of the congestion window; twice as many in all four.

@@ -36,8 +36,8 @@ enum RequestOwner {
     case bootstrapPing(index: Int)
 }
 
-/// A request without a result.
-struct PendingRequest {
+/// A request without a result. An object, because it is large, and tables have room for more of them than there are.
+final class PendingRequest {
     let id: RequestID
     let destination: RPCContact
     let owner: RequestOwner
@@ -50,6 +50,18 @@ struct PendingRequest {
     var sentCount = 0
     var deadline: MonotonicTime?
     var isSlow = false
+
+    init(
+        id: RequestID, destination: RPCContact, owner: RequestOwner, options: RPCRequestOptions,
+        startTime: MonotonicTime, message: RPCRequest
+    ) {
+        self.id = id
+        self.destination = destination
+        self.owner = owner
+        self.options = options
+        self.startTime = startTime
+        self.message = message
+    }
 }
 
 /// A request that failed before it was sent; its owner learns it after the current call.
@@ -187,7 +199,7 @@ extension RPCNode {
     private func send(_ transaction: UInt16, now: MonotonicTime) {
         guard let request = requests[transaction] else { return }
         if request.options.isPaced, phase != .running || !pacedRequests.isEmpty || !pacer.take(now: now) {
-            requests[transaction]!.deadline = nil
+            request.deadline = nil
             pacedRequests.append(request.id)
             return
         }
@@ -211,7 +223,7 @@ extension RPCNode {
     private func sendUnpaced(_ transaction: UInt16, now: MonotonicTime) {
         guard let request = requests[transaction] else { return }
         guard phase == .running, request.options.isForced || !congestionIsFull(now: now) else {
-            requests[transaction]!.deadline = nil
+            request.deadline = nil
             waitingRequests.append(request.id)
             return
         }
@@ -229,17 +241,17 @@ extension RPCNode {
     }
 
     private func transmit(_ transaction: UInt16, now: MonotonicTime) {
-        if var message = requests[transaction]!.message {
-            let socket = requests[transaction]!.options.socket ?? defaultSocket
-            message.id = includedID(on: socket)
-            requests[transaction]!.socket = socket
-            requests[transaction]!.bytes = message.encoded()
-            requests[transaction]!.message = nil
-        }
-        let deadline = now + requests[transaction]!.options.timeout
-        requests[transaction]!.sentCount += 1
-        requests[transaction]!.deadline = deadline
         let request = requests[transaction]!
+        if var message = request.message {
+            let socket = request.options.socket ?? defaultSocket
+            message.id = includedID(on: socket)
+            request.socket = socket
+            request.bytes = message.encoded()
+            request.message = nil
+        }
+        let deadline = now + request.options.timeout
+        request.sentCount += 1
+        request.deadline = deadline
         congestion.noteSent()
         timers.insert(RPCTimer(deadline: deadline, sequence: makeSequence(), kind: .request(request.id)))
         outputs.append(
@@ -275,6 +287,7 @@ extension RPCNode {
             error: response.error, value: response.value, socket: socket,
             roundTripTime: now - request.startTime)
         statistics.responseCount += 1
+        silenceCount = 0
         learn(contact, seenAs: response.to, isExternal: socket != defaultSocket, now: now)
         finish(response.transaction, .success(reply), now: now)
     }
@@ -292,6 +305,7 @@ extension RPCNode {
         if request.sentCount > 0 { congestion.noteFinished() }
         if case .failure(.timeout) = result {
             statistics.timeoutCount += 1
+            silenceCount += 1
             deliver(
                 result, of: request.id, to: request.owner, destination: request.destination, wasSlow: request.isSlow,
                 now: now)
@@ -396,7 +410,7 @@ extension RPCNode {
     private func requestTimedOut(_ transaction: UInt16, now: MonotonicTime) {
         guard let request = requests[transaction] else { return }
         if !request.isSlow {
-            requests[transaction]!.isSlow = true
+            request.isSlow = true
             if case .query(let query) = request.owner { queryRequestBecameSlow(query, now: now) }
         }
         // The query may have ended over this and taken its requests with it.

@@ -52,6 +52,8 @@ package final class RPCNode {
     var checkCount = 0
     var downHintCount = 0
     var health = NetworkHealth()
+    /// Requests that went unanswered, one after the other, since the last answer.
+    var silenceCount = 0
 
     // Public address and state.
     var sampler = NATSampler()
@@ -121,6 +123,9 @@ package final class RPCNode {
 
     /// Whether most requests have gone unanswered for some time.
     package var isDegraded: Bool { health.isDegraded }
+
+    /// Whether the last requests, of which each was repeated, all went unanswered: nobody is there at this moment.
+    package var isSilent: Bool { silenceCount >= RPCConstants.silentRequestCount }
 
     /// Whether ``suspend(now:)`` is in force.
     package var isSuspended: Bool { phase == .suspended }

@@ -29,7 +29,7 @@ package struct RPCReply: Equatable, Sendable {
     /// A token to use with the same node soon.
     package let token: Bytes32?
     /// Nodes that the responder knows closest to the target.
-    package let closerNodes: [SocketAddress]
+    package private(set) var closerNodes: [SocketAddress]
     /// ``RPCErrorCode/ok``, or why the responder refused.
     package let error: RPCErrorCode
     /// The command's result; nil where there is none or it is empty.
@@ -38,6 +38,13 @@ package struct RPCReply: Equatable, Sendable {
     package let socket: SocketID
     /// The time since the request was started.
     package let roundTripTime: Duration
+
+    /// The same for those who keep it and have no use for the nodes it names.
+    var withoutCloserNodes: RPCReply {
+        var copy = self
+        copy.closerNodes = []
+        return copy
+    }
 }
 
 /// Why a request has no answer; spec 20 section 17.
@@ -106,7 +113,8 @@ package struct RPCQueryResult: Equatable, Sendable {
         case suspended
     }
 
-    /// The replies of the nodes closest to the target, closest first; at most 20, all with an id.
+    /// The replies of the nodes closest to the target, closest first; at most 20, all with an id, without the nodes that
+    /// they named.
     package let closestReplies: [RPCReply]
     /// Nodes that answered without an error.
     package let successCount: Int

@@ -42,11 +42,21 @@ final class RPCQuery {
     }
 
     private enum Visit {
-        /// Planned or asked; who named it.
-        case open(referrers: [RPCContact])
+        /// Planned or asked; the last of ``referrals`` that named it, and how many did.
+        case open(last: Int32, count: UInt8)
         case answered
         case down
     }
+
+    /// One node named another: a link of a chain, since most addresses are named often and nobody asks by whom.
+    private struct Referral {
+        /// An index of ``referrers``.
+        let referrer: Int32
+        /// The referral of the same address before this one.
+        let previous: Int32
+    }
+
+    private static let noReferral: Int32 = -1
 
     let id: QueryID
     let owner: Owner
@@ -68,6 +78,8 @@ final class RPCQuery {
     private(set) var closest: [RPCReply] = []
     private var pending: [RPCContact] = []
     private var visits: [SocketAddress: Visit] = [:]
+    private var referrers: [RPCContact] = []
+    private var referrals: [Referral] = []
 
     var pendingCommits = 0
     var commitCount = 0
@@ -118,19 +130,27 @@ final class RPCQuery {
         case .down:
             if referrer != nil { return isCloser ? .down : .notCloser }
             return isCloser ? .closer : .notCloser
-        case .open(var referrers):
-            if let referrer, referrers.count < RPCLimits.referrersPerAddress {
-                referrers.append(referrer)
-                visits[address] = .open(referrers: referrers)
+        case .open(let last, let count):
+            if let referrer, count < RPCLimits.referrersPerAddress {
+                visits[address] = .open(last: refer(referrer, after: last), count: count + 1)
             }
             return isCloser ? .closer : .notCloser
         case nil:
             guard isCloser else { return .notCloser }
             guard visits.count < RPCLimits.addressesPerQuery else { return .closer }
-            visits[address] = .open(referrers: referrer.map { [$0] } ?? [])
+            let none = RPCQuery.noReferral
+            visits[address] = .open(
+                last: referrer.map { refer($0, after: none) } ?? none, count: referrer == nil ? 0 : 1)
             pending.append(RPCContact(address: address, id: id))
             return .closer
         }
+    }
+
+    private func refer(_ referrer: RPCContact, after previous: Int32) -> Int32 {
+        // One answer names many nodes.
+        if referrers.last != referrer { referrers.append(referrer) }
+        referrals.append(Referral(referrer: Int32(referrers.count - 1), previous: previous))
+        return Int32(referrals.count - 1)
     }
 
     /// The next node to visit, or nil.
@@ -166,7 +186,8 @@ final class RPCQuery {
             if (closest[middle].from.id ?? .zero) ^ target < distance { low = middle + 1 } else { high = middle }
         }
         if low < closest.count, closest[low].from.id == id { return }
-        closest.insert(reply, at: low)
+        // Whom it named is planned by then.
+        closest.insert(reply.withoutCloserNodes, at: low)
         if closest.count > RPCConstants.k { closest.removeLast() }
     }
 
@@ -174,9 +195,15 @@ final class RPCQuery {
     func noteFailure(_ failure: RPCFailure, at address: SocketAddress) -> [RPCContact] {
         errorCount += 1
         guard failure == .timeout else { return [] }
-        let before = visits.updateValue(.down, forKey: address)
-        if case .open(let referrers) = before { return referrers }
-        return []
+        guard case .open(var next, _) = visits.updateValue(.down, forKey: address) else { return [] }
+        var found: [RPCContact] = []
+        while next != RPCQuery.noReferral {
+            let referral = referrals[Int(next)]
+            found.append(referrers[Int(referral.referrer)])
+            next = referral.previous
+        }
+        // The first who named it hears of it first.
+        return found.reversed()
     }
 
     /// Takes note of one request that has its result.

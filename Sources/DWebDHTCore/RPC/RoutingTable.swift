@@ -93,6 +93,8 @@ package struct RoutingTable: Sendable {
             slots[Int(slot)].node = node
         } else {
             slot = Int32(slots.count)
+            // In steps: an array that doubles would stay half empty in most nodes.
+            if slots.count == slots.capacity { slots.reserveCapacity(slots.count + RPCConstants.k) }
             slots.append(Slot(node: node, older: RoutingTable.none, newer: RoutingTable.none))
         }
         rows[place].slots.insert(slot, at: position)

@@ -34,6 +34,9 @@ package enum SwarmConstants {
     /// The pause before a topic that is only looked up, and led to nobody, is looked up again; doubled each time. Not the
     /// living network's, whose readers wait for the next refresh.
     package static let lonelyLookPause = Duration.seconds(5)
+    /// The pause before a query is repeated that nobody answered; doubled each time. Not the living network's, whose peers
+    /// wait for the next refresh.
+    package static let failedRefreshPause = Duration.seconds(4)
     /// Second looks after one announcement.
     package static let secondLookLimit = 2
     /// A refresh later than this is spread anew: the machine slept.

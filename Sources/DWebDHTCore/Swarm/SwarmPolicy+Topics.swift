@@ -147,7 +147,13 @@ extension SwarmPolicy {
     private mutating func noteRefreshed(_ topic: Bytes32, succeeded: Bool, now: MonotonicTime) {
         let kind = topics[topic]!.activeKind
         if succeeded, kind == .lookupAndUnannounce { topics[topic]!.needsUnannounce = false }
-        scheduleNext(topic, isLate: false, now: now)
+        if succeeded {
+            topics[topic]!.failureCount = 0
+            scheduleNext(topic, isLate: false, now: now)
+        } else {
+            topics[topic]!.scheduleRetry(random: &random, now: now)
+            if let due = topics[topic]!.nextRefresh { topicTimers.insert(TopicTimer(deadline: due, topic: topic)) }
+        }
         if !topics[topic]!.activeRoles.contains(.announce) {
             topics[topic]!.secondLookCount = 0
             planLonelyLook(topic, now: now)

@@ -32,6 +32,8 @@ struct TopicDiscovery: Sendable {
     var isNewlyAnnounced = true
     /// Whether a query found another peer since then.
     var hasFoundPeers = false
+    /// Queries that failed one after the other.
+    var failureCount = 0
     /// Waits for the current query.
     var flushes: [SwarmFlushID] = []
 
@@ -74,6 +76,19 @@ struct TopicDiscovery: Sendable {
         guard pause < SwarmConstants.refreshInterval else { return }
         let jitter = Int64.random(in: 0...pause.wholeNanoseconds / 2, using: &random)
         nextSecondLook = now + pause + .nanoseconds(jitter)
+    }
+
+    /// Sets the time of the next query after one that failed: soon, and later each time. Nobody answered, and the network
+    /// may be back any moment.
+    mutating func scheduleRetry(random: inout SecureRandom, now: MonotonicTime) {
+        var pause = SwarmConstants.failedRefreshPause
+        for _ in 0..<failureCount where pause < SwarmConstants.refreshInterval { pause *= 2 }
+        failureCount += 1
+        guard pause < SwarmConstants.refreshInterval else {
+            return scheduleNext(isLate: false, random: &random, now: now)
+        }
+        let jitter = Int64.random(in: 0...pause.wholeNanoseconds / 2, using: &random)
+        nextRefresh = now + pause + .nanoseconds(jitter)
     }
 
     /// Sets the time of the next query: the interval and a random part, or only the random part when `isLate`.

@@ -216,7 +216,14 @@ extension ConnectivityReport {
     }
 
     private var localFinding: ConnectivityFinding? {
-        guard let localPeerCount else { return nil }
+        guard let localPeerCount, !isLoopbackOnly else { return nil }
+        if !isNetworkJoined, localPeerCount > 0 {
+            let isOne = localPeerCount == 1
+            return ConnectivityFinding(
+                .good, "local-network",
+                "No node of the network is reachable, but \(isOne ? "one peer is" : "\(localPeerCount) peers are") in the "
+                    + "local network: \(isOne ? "it" : "they") can be connected without.")
+        }
         return ConnectivityFinding(
             .good, "local-network",
             localPeerCount == 1

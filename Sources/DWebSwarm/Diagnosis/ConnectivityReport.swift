@@ -76,6 +76,8 @@ public struct PeerReport: Sendable, Equatable {
     public var publicKey: PublicKey
     /// Nodes that hold the peer's record and lead to it.
     public var knownBy: [SocketAddress] = []
+    /// Whether it was found in the local network.
+    public var isNearby = false
     /// The connection that came about, which was closed again, or which a swarm holds already.
     public var connection: PeerConnectionReport?
     /// Why there is no connection.

@@ -71,6 +71,13 @@ extension DHTNode {
     public func diagnose(
         peers: [PublicKey] = [], relays: [PublicKey] = [], as keyPair: KeyPair
     ) async throws(DSwarmError) -> ConnectivityReport {
+        try await diagnose(peers: peers, relays: relays, as: keyPair, nearby: [:])
+    }
+
+    /// Examines, with the addresses of peers that were found without the DHT.
+    func diagnose(
+        peers: [PublicKey], relays: [PublicKey], as keyPair: KeyPair, nearby: [PublicKey: SocketAddress]
+    ) async throws(DSwarmError) -> ConnectivityReport {
         try await started()
         var report = ConnectivityReport()
         report.interfaces = runtime.network.interfaceAddresses()
@@ -81,10 +88,10 @@ extension DHTNode {
         guard !Task.isCancelled else { throw .cancelled }
         report.samples = report.answers.map { NATSample(node: $0.address, observed: $0.observedAddress) }
         for key in relays.prefix(DHTNode.peerLimit) {
-            report.relays.append(await examine(key, as: keyPair, checksRefusal: false))
+            report.relays.append(await examine(key, as: keyPair, nearby: nil, checksRefusal: false))
         }
         for key in peers.prefix(DHTNode.peerLimit) {
-            report.peers.append(await examine(key, as: keyPair, checksRefusal: true))
+            report.peers.append(await examine(key, as: keyPair, nearby: nearby[key], checksRefusal: true))
         }
         guard !Task.isCancelled else { throw .cancelled }
         guard phase == .running else { throw phase == .suspended ? .suspended : .closed }
@@ -178,10 +185,15 @@ extension DHTNode {
 
     // MARK: Peers
 
-    private func examine(_ key: PublicKey, as keyPair: KeyPair, checksRefusal: Bool) async -> PeerReport {
+    private func examine(
+        _ key: PublicKey, as keyPair: KeyPair, nearby: SocketAddress?, checksRefusal: Bool
+    ) async -> PeerReport {
         var report = PeerReport(publicKey: key)
-        report.knownBy = (try? await findPeer(key)) ?? []
-        let result = await tryConnection(to: key, as: keyPair)
+        report.isNearby = nearby != nil
+        // Without the network, asking around for a peer that is next door only takes time.
+        let isAlone = nearby != nil && machine.rpc.nodeCount == 0
+        report.knownBy = isAlone ? [] : (try? await findPeer(key)) ?? []
+        let result = await tryConnection(to: key, as: keyPair, nearby: nearby)
         switch result {
         case .success(let connection): report.connection = connection
         case .failure(let error): report.failure = error
@@ -189,17 +201,17 @@ extension DHTNode {
         if checksRefusal, report.failure == .peerConnectionFailed, !report.knownBy.isEmpty {
             // Silence is what a refusing firewall gives. A key that the peer has never seen tells it from absence.
             let stranger = KeyPair(seed: random.bytes32())
-            if case .success = await tryConnection(to: key, as: stranger) { report.isRefused = true }
+            if case .success = await tryConnection(to: key, as: stranger, nearby: nearby) { report.isRefused = true }
         }
         return report
     }
 
     private func tryConnection(
-        to key: PublicKey, as keyPair: KeyPair
+        to key: PublicKey, as keyPair: KeyPair, nearby: SocketAddress?
     ) async -> Result<PeerConnectionReport, ConnectError> {
         let begin = loop.now
         let connection: SwarmConnection
-        switch await connectInTime(to: key, as: keyPair) {
+        switch await connectInTime(to: key, as: keyPair, nearby: nearby) {
         case .success(let made): connection = made
         case .failure(let error): return .failure(error)
         }
@@ -217,6 +229,7 @@ extension DHTNode {
             let statistics = await connection.statistics
             if statistics.bytesAcknowledged >= header.count {
                 var report = PeerConnectionReport(path: await connection.path, address: await connection.remoteAddress)
+                if let nearby, report.address?.hasSameHost(as: nearby) == true { report.path = .localNetwork }
                 report.connectTime = loop.now - begin
                 report.roundTripTime = statistics.roundTripTime
                 return .success(report)
@@ -227,12 +240,13 @@ extension DHTNode {
     }
 
     private func connectInTime(
-        to key: PublicKey, as keyPair: KeyPair
+        to key: PublicKey, as keyPair: KeyPair, nearby: SocketAddress?
     ) async -> Result<SwarmConnection, ConnectError> {
         await withTaskGroup(of: Result<SwarmConnection, ConnectError>.self) { group in
             group.addTask(executorPreference: loop) {
                 do throws(DSwarmError) {
-                    return .success(try await self.connect(to: key, as: keyPair))
+                    let leads = nearby.map { [$0] } ?? []
+                    return .success(try await self.connect(to: key, as: keyPair, relayAddresses: leads))
                 } catch {
                     return .failure(error.connectError ?? .destroyed)
                 }

@@ -14,8 +14,10 @@ extension DSwarm {
         peers keys: [PublicKey] = [], relays: [PublicKey] = []
     ) async throws(DSwarmError) -> ConnectivityReport {
         let unconnected = keys.filter { connection(with: $0) == nil }
-        var report = try await dht.diagnose(peers: unconnected, relays: relays, as: identity)
-        if configuration.isLocalDiscoveryEnabled { report.localPeerCount = localNetwork?.discovery.peerCount ?? 0 }
+        async let localPeerCount = countLocalPeers()
+        let nearby = localAddresses
+        var report = try await dht.diagnose(peers: unconnected, relays: relays, as: identity, nearby: nearby)
+        report.localPeerCount = await localPeerCount
         var examined = report.peers[...]
         report.peers = keys.compactMap { key in
             if examined.first?.publicKey == key {
@@ -30,6 +32,12 @@ extension DSwarm {
             return peer
         }
         return report
+    }
+
+    /// Where the peers are that were found in the local network.
+    private var localAddresses: [PublicKey: SocketAddress] {
+        let found = policy.topicStates.flatMap { localNetwork?.discovery.peers(of: $0.topic) ?? [] }
+        return Dictionary(found.map { ($0.key, $0.address) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// The connection with a peer, as it is at the moment; nil if there is none.

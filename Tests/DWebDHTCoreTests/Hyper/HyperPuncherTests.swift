@@ -77,6 +77,28 @@ import Testing
         #expect(context.randomPunches.isAvailable(now: context.now + HyperTimes.randomPunchInterval))
     }
 
+    /// A starved process wakes late each time: its punch still ends when the peer's does.
+    @Test(arguments: [(Firewall.consistent, Firewall.random), (.random, .consistent)], [50, 300, 1_500])
+    func aPunchEndsInTimeOnABusyMachine(firewalls: (Firewall, Firewall), latenessMilliseconds: Int) {
+        var context = context()
+        var puncher = puncher(firewalls.0, remote: firewalls.1, &context)
+        puncher.updateRemote(isPunching: true, firewall: firewalls.1, addresses: [remote], verified: remote)
+        let start = context.now
+        #expect(starts(&puncher, &context))
+        while let due = puncher.nextDeadline {
+            context.now = due + .milliseconds(latenessMilliseconds)
+            puncher.wake(&context)
+        }
+        #expect(outcome(&puncher) == .exhausted)
+        // The sockets are opened in eight goes, so as not to starve everything else.
+        let limit = Duration.seconds(36) + .milliseconds(latenessMilliseconds * 10)
+        #expect(context.now - start < limit, "\(context.now - start)")
+        // What was missed by less than the time that is caught up with is sent all the same.
+        let count = sent(&context).count
+        if latenessMilliseconds < 400 { #expect(count >= HyperLimits.randomPunchPacketCount) }
+        #expect(count >= HyperLimits.randomPunchPacketCount / 5)
+    }
+
     @Test func unprovenAddressesGetEveryFourthRoundOnly() {
         var context = context()
         var puncher = puncher(.consistent, remote: .consistent, &context)

@@ -66,7 +66,7 @@ import Testing
         #expect(found[0].keys.contains(key(2)))
     }
 
-    @Test func nobodyIsListedWithoutTheTopic() {
+    @Test func whoKnowsNoTopicLearnsNoName() throws {
         var peers = [peer(1)]
         peers[0].setTopics(announced: [topic], wanted: [], now: .zero)
         _ = run(&peers, from: .zero, until: MonotonicTime(milliseconds: 5_000))
@@ -75,8 +75,85 @@ import Testing
             DNSQuestion(LocalDiscovery.service, .pointer),
             DNSQuestion(DNSName("_services", "_dns-sd", "_udp", "local"), .pointer),
         ]
-        peers[0].handle(question.encoded, from: host(9), now: MonotonicTime(milliseconds: 6_000))
-        #expect(run(&peers, from: .zero, until: MonotonicTime(milliseconds: 9_000)).messages.isEmpty)
+        var answers: [DNSMessage] = []
+        for millisecond in Int64(6_000)..<6_900 {
+            let now = MonotonicTime(milliseconds: millisecond)
+            peers[0].handle(question.encoded, from: host(9), now: now)
+            peers[0].wake(now: now)
+            while let output = peers[0].pollOutput() {
+                if case .send(let bytes) = output { answers.append(try DNSMessage(decoding: bytes)) }
+            }
+        }
+        // One answer per second, that somebody is here: neither the key nor a part of it, nor a topic.
+        #expect(answers.count == 1)
+        let names = answers.flatMap { $0.answers + $0.additionals }.map(\.name.description).joined(separator: " ")
+        #expect(names.contains("_dweb._udp.local"))
+        #expect(!names.contains(String(key(1).text.prefix(16))))
+        #expect(!names.contains(LocalDiscovery.name(of: topic).description))
+    }
+
+    @Test func whoAsksAroundCountsEverybodyThatCanBeFound() {
+        var peers = [peer(1), peer(2), peer(3), peer(4)]
+        peers[0].setTopics(announced: [topic], wanted: [], now: .zero)
+        peers[1].setTopics(announced: [Bytes32(repeating: 8)], wanted: [], now: .zero)
+        peers[2].setTopics(announced: [], wanted: [topic], now: .zero)
+        _ = run(&peers, from: .zero, until: MonotonicTime(milliseconds: 5_000))
+        #expect(peers[3].presentCount == 0)
+        peers[3].askAround()
+        _ = run(&peers, from: MonotonicTime(milliseconds: 5_000), until: MonotonicTime(milliseconds: 5_200))
+        // The third only looks for others.
+        #expect(peers[3].presentCount == 2)
+        #expect(peers[3].peerCount == 0)
+    }
+
+    @Test func aFloodOfPresencesIsBounded() {
+        var local = peer(1)
+        local.askAround()
+        var random = SecureRandom(seed: .zero)
+        for _ in 0..<5_000 {
+            var message = DNSMessage(isResponse: true)
+            message.answers = [
+                DNSRecord(
+                    LocalDiscovery.service, .pointer(LocalDiscovery.service.under(ZBase32.encode(random.bytes(8)))),
+                    secondsToLive: .max, isUnique: false)
+            ]
+            local.handle(message.encoded, from: host(9), now: .zero)
+        }
+        #expect(local.presentCount == LocalLimits.peerCount)
+    }
+
+    @Test func messagesOverIPv6NameTheIPv4Address() {
+        var peers = [peer(1), peer(2)]
+        peers[0].setTopics(announced: [topic], wanted: [], now: .zero)
+        let (_, messages) = run(&peers, from: .zero, until: MonotonicTime(milliseconds: 3_000))
+        peers[1].setTopics(announced: [], wanted: [topic], now: .zero)
+        for message in messages {
+            peers[1].handle(message, from: SocketAddress(host: "fe80::1", port: 5_353)!, now: .zero)
+        }
+        #expect(peers[1].peers(of: topic).map(\.address) == [SocketAddress(ipv4: 10, 0, 0, 1, port: 40_001)])
+        // What comes over IPv4 says better where the peer is, and is not overruled.
+        for message in messages { peers[1].handle(message, from: host(77), now: .zero) }
+        for message in messages {
+            peers[1].handle(message, from: SocketAddress(host: "fe80::1", port: 5_353)!, now: .zero)
+        }
+        #expect(peers[1].peers(of: topic).map(\.address) == [SocketAddress(ipv4: 10, 0, 0, 77, port: 40_001)])
+    }
+
+    @Test func overIPv6NobodySendsUsOutOfTheLocalNetwork() {
+        var peers = [peer(1)]
+        peers[0].setTopics(announced: [], wanted: [topic], now: .zero)
+        let instance = LocalDiscovery.service.under(key(2).text)
+        let name = DNSName("local").under("somewhere")
+        for address in [SocketAddress(ipv4: 8, 8, 8, 8, port: 0), SocketAddress(ipv4: 224, 0, 0, 1, port: 0)] {
+            var message = DNSMessage(isResponse: true)
+            message.answers = [
+                DNSRecord(LocalDiscovery.name(of: topic), .pointer(instance), secondsToLive: 9, isUnique: false),
+                DNSRecord(instance, .service(port: 53, host: name), secondsToLive: 9, isUnique: true),
+                DNSRecord(name, .address4(address), secondsToLive: 9, isUnique: true),
+            ]
+            peers[0].handle(message.encoded, from: SocketAddress(host: "fe80::2", port: 5_353)!, now: .zero)
+        }
+        #expect(peers[0].peerCount == 0)
     }
 
     @Test func knownAnswersAreNotRepeated() {
@@ -131,7 +208,7 @@ import Testing
         peers[1].setTopics(announced: [], wanted: [topic], now: .zero)
         for message in messages {
             peers[1].handle(message, from: SocketAddress(ipv4: 10, 0, 0, 9, port: 1_000), now: .zero)
-            peers[1].handle(message, from: SocketAddress(host: "fe80::1", port: 5_353)!, now: .zero)
+            peers[1].handle(message, from: SocketAddress(host: "fe80::1", port: 1_000)!, now: .zero)
         }
         #expect(peers[1].peerCount == 0)
     }

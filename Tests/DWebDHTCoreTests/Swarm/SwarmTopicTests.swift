@@ -5,6 +5,31 @@ import Testing
 
 /// Topics, their queries, waits, and rest; spec 30 sections G.5, G.6 and I 46, 47.
 @Suite struct SwarmTopicTests {
+    @Test func aQueryThatNobodyAnsweredIsRepeatedSoonAndThenRarely() throws {
+        var rig = SwarmPolicyRig()
+        _ = rig.act { _ = $0.join(SwarmPolicyRig.topic, as: .announce, now: $1) }
+        var refresh = try #require(rig.act { $0.listening(true, now: $1) }.refreshes.first).id
+        var pauses: [Duration] = []
+        for _ in 0..<12 {
+            let failed = rig.now
+            _ = rig.act { $0.finished(refresh, succeeded: false, now: $1) }
+            var new: [SwarmOutput] = []
+            while new.refreshes.isEmpty, rig.now - failed < .seconds(1_000) { new += rig.advance(.milliseconds(100)) }
+            refresh = try #require(new.refreshes.first).id
+            pauses.append(rig.now - failed)
+        }
+        #expect(pauses[0] < .seconds(7))
+        #expect(zip(pauses, pauses.dropFirst()).prefix(6).allSatisfy { $0 < $1 })
+        #expect(pauses.suffix(4).allSatisfy { $0 >= .seconds(599) && $0 <= .seconds(721) })
+        // One that was answered begins anew.
+        _ = rig.act { $0.finished(refresh, succeeded: true, now: $1) }
+        var next: [SwarmOutput] = []
+        while next.refreshes.isEmpty { next += rig.advance(.seconds(1)) }
+        let again = try #require(next.refreshes.first).id
+        _ = rig.act { $0.finished(again, succeeded: false, now: $1) }
+        #expect(!rig.advance(.seconds(7)).refreshes.isEmpty)
+    }
+
     typealias Rig = SwarmPolicyRig
 
     @Test func announcingWaitsUntilThisNodeListens() {

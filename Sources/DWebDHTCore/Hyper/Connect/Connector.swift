@@ -51,6 +51,10 @@ struct Connector: Sendable {
     private(set) var firewall = Firewall.unknown
     private(set) var isDone = false
 
+    // The attempt that takes the way of an earlier connection; it comes before all others.
+    private static let routeIndex = -1
+    private var route: SocketRoute?
+
     // Search.
     private var candidates: [SocketAddress] = []
     private var nextCandidate = 0
@@ -92,7 +96,10 @@ struct Connector: Sendable {
     /// - Parameters:
     ///   - known: Nodes that led to the peer earlier; the options' own come first.
     ///   - forward: A node's own knowledge of the peer's address, which beats both.
-    mutating func start(known: [SocketAddress], forward: SocketAddress?, _ context: inout HyperContext) {
+    ///   - route: The way that an earlier connection took, to be tried before anything else.
+    mutating func start(
+        known: [SocketAddress], forward: SocketAddress?, route: SocketRoute? = nil, _ context: inout HyperContext
+    ) {
         if let forward {
             candidates = [forward]
         } else if !options.relayAddresses.isEmpty {
@@ -103,6 +110,11 @@ struct Connector: Sendable {
         candidates = candidates.prefix(HyperLimits.serverRelayCount).filter { $0.port != 0 && $0.family == .ipv4 }
         queriesLeft = candidates.isEmpty ? 1 : 2
         isTryingCandidates = !candidates.isEmpty
+        self.route = route
+        if let route { attempt(route, &context) } else { search(&context) }
+    }
+
+    private mutating func search(_ context: inout HyperContext) {
         startQuery(&context)
         startAttempts(&context)
     }
@@ -147,6 +159,17 @@ struct Connector: Sendable {
         }
     }
 
+    /// One try of a second: the peer may be gone, and then the usual ways should not come late.
+    private mutating func attempt(_ route: SocketRoute, _ context: inout HyperContext) {
+        guard let noise = message1(&context) else { return fail(.peerConnectionFailed, &context) }
+        inFlight.insert(Connector.routeIndex)
+        let message = HandshakeMessage(mode: .fromClient, noise: noise)
+        var call = HyperCall.external(
+            .peerHandshake, to: route.address, target: target, value: message.encoded, socket: route.socket)
+        call.retryCount = 0
+        context.actions.append(.call(.attempt(Connector.routeIndex), call))
+    }
+
     private mutating func attempt(_ address: SocketAddress, index: Int, _ context: inout HyperContext) {
         guard let noise = message1(&context) else { return fail(.peerConnectionFailed, &context) }
         inFlight.insert(index)
@@ -179,15 +202,19 @@ struct Connector: Sendable {
     mutating func attempted(_ index: Int, reply: RPCReply?, _ context: inout HyperContext) {
         guard inFlight.remove(index) != nil, answer == nil, !isDone else { return }
         if let reply, let good = read(reply, asked: address(ofAttempt: index), &context) {
-            succeed(good, socket: reply.socket, isRelayed: good.serverAddress != good.relayAddress, &context)
+            let kind = index == Connector.routeIndex ? route?.kind : nil
+            let isRelayed = good.serverAddress != good.relayAddress
+            succeed(good, socket: reply.socket, isRelayed: isRelayed, directKind: kind ?? .open, &context)
             return
         }
+        guard index != Connector.routeIndex else { return isDone ? () : search(&context) }
         startAttempts(&context)
         continueSearch(&context)
     }
 
     private func address(ofAttempt index: Int) -> SocketAddress {
-        index < candidates.count ? candidates[index] : tried[index - candidates.count]
+        if index == Connector.routeIndex, let route { return route.address }
+        return index < candidates.count ? candidates[index] : tried[index - candidates.count]
     }
 
     private mutating func continueSearch(_ context: inout HyperContext) {
@@ -230,14 +257,14 @@ struct Connector: Sendable {
     // MARK: Paths
 
     private mutating func succeed(
-        _ answer: Answer, socket: SocketID, isRelayed: Bool, _ context: inout HyperContext
+        _ answer: Answer, socket: SocketID, isRelayed: Bool, directKind: HyperPathKind, _ context: inout HyperContext
     ) {
         self.answer = answer
         waiting = []
         inFlight = []
         context.actions.append(.cancelAll)
         if let early { return establish(on: early.socket, early.address, .open, &context) }
-        if !isRelayed { return establish(on: socket, answer.relayAddress, .open, &context) }
+        if !isRelayed { return establish(on: socket, answer.relayAddress, directKind, &context) }
         let relays = answer.payload.holepunch?.relays ?? []
         if answer.payload.firewall == .open || relays.isEmpty {
             let isUsable = { (address: SocketAddress) in !AddressClass(address).isBogon && address.port != 0 }
@@ -386,7 +413,8 @@ struct Connector: Sendable {
         context.actions.append(.cancelAll)
         let path = HyperPath(
             connection: id, isInitiator: true, socket: socket, address: address, streamID: options.streamID,
-            remoteStreamID: answer.stream.id, keys: answer.keys, kind: kind)
+            remoteStreamID: answer.stream.id, keys: answer.keys, kind: kind,
+            isReusable: options.isSocketReusable && answer.stream.isSocketReusable)
         if relay?.phase == .paired {
             context.actions.append(.relay(.upgrade(path)))
         } else {

@@ -36,6 +36,9 @@ struct Puncher: Sendable {
     }
 
     private static let reopenLimit = 3
+    // A busy machine wakes late: what is due then goes out at once, up to this much of it. The rest counts as sent, so that
+    // a punch ends when it should.
+    private static let catchUpLimit = Duration.milliseconds(400)
     // Opening all sockets of a birthday punch in one go would starve everything else on the loop.
     private static let birthdayBatchCount = 32
 
@@ -176,10 +179,18 @@ struct Puncher: Sendable {
     }
 
     mutating func wake(_ context: inout HyperContext) {
-        while let due = nextDeadline, due <= context.now, isPunching { step(&context) }
+        while let due = nextDeadline, due <= context.now, isPunching { step(due, &context) }
     }
 
-    private mutating func step(_ context: inout HyperContext) {
+    /// When the packet after the one due at `due` is due, and how many could not be sent in time.
+    private static func next(after due: MonotonicTime, _ context: HyperContext) -> (time: MonotonicTime, lost: Int) {
+        let interval = HyperTimes.randomPunchPacketInterval
+        let lag = context.now - due - catchUpLimit
+        let lost = lag > .zero ? Int(lag.wholeNanoseconds / interval.wholeNanoseconds) : 0
+        return (due + interval * (lost + 1), lost)
+    }
+
+    private mutating func step(_ due: MonotonicTime, _ context: inout HyperContext) {
         switch plan {
         case .none:
             nextDeadline = nil
@@ -194,8 +205,9 @@ struct Puncher: Sendable {
             guard left > 0 else { return exhaust(&context) }
             let port = UInt16.random(in: 1000...65535, using: &context.random)
             context.punch(host.with(port: port), from: socket, isLowTimeToLive: false)
-            plan = .randomProbes(host: host, left: left - 1)
-            nextDeadline = context.now + HyperTimes.randomPunchPacketInterval
+            let (time, lost) = Puncher.next(after: due, context)
+            plan = .randomProbes(host: host, left: left - 1 - lost)
+            nextDeadline = time
         case .birthdayOpening(let remote):
             for _ in 0..<Puncher.birthdayBatchCount
             where extraSockets.count + 1 < HyperLimits.birthdaySocketCount {
@@ -218,8 +230,9 @@ struct Puncher: Sendable {
             }
             let from = next == 0 ? socket : extraSockets[next - 1]
             context.punch(remote, from: from, isLowTimeToLive: isFirstCycle)
-            plan = .birthday(remote: remote, next: next + 1, left: left - 1, isFirstCycle: isFirstCycle)
-            nextDeadline = context.now + HyperTimes.randomPunchPacketInterval
+            let (time, lost) = Puncher.next(after: due, context)
+            plan = .birthday(remote: remote, next: next + 1, left: left - 1 - lost, isFirstCycle: isFirstCycle)
+            nextDeadline = time
         }
     }
 

@@ -151,6 +151,13 @@ struct HyperContext: Sendable {
     }
 }
 
+/// A way to a peer that led there a moment ago; spec 20 section 14.
+struct SocketRoute: Sendable, Equatable {
+    var socket: SocketID
+    var address: SocketAddress
+    var kind: HyperPathKind
+}
+
 /// Where a stream of the DHT's peers runs, and with which keys.
 package struct HyperPath: Sendable, Equatable {
     /// The connection.
@@ -169,6 +176,8 @@ package struct HyperPath: Sendable, Equatable {
     package var keys: HandshakeKeys
     /// How the path came about.
     package var kind: HyperPathKind
+    /// Whether both sides agreed that the socket may serve later connections with the same peer; spec 20 section 14.
+    package var isReusable = false
     /// Whether the address is a blind relay's; a ``HyperRelayOutput/upgrade(_:)`` may follow.
     package var isRelayed: Bool { kind == .relayed }
 }
@@ -242,7 +251,7 @@ package struct HyperOperationResult: Sendable, Equatable {
     package var error: OperationError?
 }
 
-/// What a node wants done, in order.
+/// What a node wants done, in order. What is rare and large lies elsewhere, because queues of these have spare room.
 package enum HyperOutput: Sendable, Equatable {
     /// Send a datagram.
     case send(OutgoingDatagram)
@@ -254,11 +263,11 @@ package enum HyperOutput: Sendable, Equatable {
     /// Look up a host and report through ``HyperDHTNode/hostResolved(_:addresses:now:)``.
     case resolveHost(String)
     /// An operation has something to report.
-    case operation(OperationID, HyperOperationEvent)
+    indirect case operation(OperationID, HyperOperationEvent)
     /// A client asks to be connected.
-    case handshake(IncomingHandshake)
+    indirect case handshake(IncomingHandshake)
     /// Connect the stream: its peer is known now. Comes at most once per connection.
-    case connect(HyperPath)
+    indirect case connect(HyperPath)
     /// No connection came about; the stream id is free. Nothing more comes for it.
     case connectionFailed(ConnectionID, ConnectError)
     /// The server is announced: these nodes lead to it.

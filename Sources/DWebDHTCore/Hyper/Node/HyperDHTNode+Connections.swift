@@ -17,7 +17,8 @@ extension HyperDHTNode {
         connectors[id] = Connector(id: id, options: options, target: target, initiator: initiator)
         let known = relayCache.value(options.remotePublicKey, now: now) ?? []
         let forward = rpc.id == nil ? nil : store.forwardAddress(for: target, now: now)
-        withConnector(id, now: now) { $0.start(known: known, forward: forward, &$1) }
+        let route = options.isSocketReusable ? routes[options.remotePublicKey] : nil
+        withConnector(id, now: now) { $0.start(known: known, forward: forward, route: route, &$1) }
         settle(now: now)
         return id
     }

@@ -63,6 +63,8 @@ package final class HyperDHTNode {
     var queryOwners: [QueryID: Owner] = [:]
     var relayCache = GenerationCache<PublicKey, [SocketAddress]>(
         limit: HyperLimits.relayCacheCount, maximumAge: nil)
+    /// Ways to peers by sockets that are still open.
+    private(set) var routes: [PublicKey: SocketRoute] = [:]
     private var extraSockets: [SocketID: ExtraSocket] = [:]
     private var localHosts: [SocketAddress] = []
     private var partDeadline: MonotonicTime?
@@ -99,6 +101,7 @@ package final class HyperDHTNode {
     /// about reachability is found out anew. Tell the interfaces' change afterwards.
     package func networkMoved(now: MonotonicTime) {
         endParts(.destroyed, now: now)
+        routes = [:]
         rpc.networkMoved(now: now)
         settle(now: now)
     }
@@ -194,6 +197,22 @@ package final class HyperDHTNode {
     package func socketFailed(_ socket: SocketID, now: MonotonicTime) {
         extraSockets[socket]?.held = []
         settle(now: now)
+    }
+
+    /// A socket is closed, whoever owned it: no later connection can use it.
+    package func socketClosed(_ socket: SocketID) {
+        guard !routes.isEmpty else { return }
+        routes = routes.filter { $0.value.socket != socket }
+    }
+
+    /// A stream with the peer failed: the way it took is not to be trusted.
+    package func forgetRoute(to publicKey: PublicKey) { routes[publicKey] = nil }
+
+    private func remember(_ path: HyperPath) {
+        guard path.isReusable, !path.isRelayed else { return }
+        let key = path.keys.remotePublicKey
+        guard routes[key] != nil || routes.count < HyperLimits.routeCount else { return }
+        routes[key] = SocketRoute(socket: path.socket, address: path.address, kind: path.kind)
     }
 
     /// The addresses of a host asked for by ``HyperOutput/resolveHost(_:)``; empty if there are none.
@@ -304,6 +323,7 @@ package final class HyperDHTNode {
         case .output(let output):
             emit(output)
         case .relay(let output):
+            if case .upgrade(let path) = output { remember(path) }
             relayOutputs.append(output)
         case .forget(let connection):
             incoming[connection] = nil
@@ -319,7 +339,9 @@ package final class HyperDHTNode {
 
     private func emit(_ output: HyperOutput) {
         switch output {
-        case .connect(let path): if !path.isRelayed { incoming[path.connection] = nil }
+        case .connect(let path):
+            if !path.isRelayed { incoming[path.connection] = nil }
+            remember(path)
         case .connectionFailed(let connection, _): incoming[connection] = nil
         case .serverClosed(let id): closingServers.insert(id)
         case .send, .bindSocket, .releaseSocket, .resolveHost, .operation, .handshake, .announced, .event: break

@@ -155,6 +155,7 @@ struct HandshakeServer: Sendable {
         }
         if !announcer.relayAddresses.isEmpty { answer.relayAddresses = announcer.relayAddresses }
         slots[index]!.streamID = streamID
+        slots[index]!.offersReuse = options.isSocketReusable
         slots[index]!.phase = .answered
         guard let (message, keys) = try? slots[index]!.responder.makeMessage2(payload: answer.encoded) else {
             slots[index]!.fail(.peerConnectionFailed, &context)
@@ -179,7 +180,9 @@ struct HandshakeServer: Sendable {
         let slot = slots[index]!
         if slot.remotePayload.firewall == .open || slot.isDirect {
             let socket = slot.isDirect ? slot.request.socket : context.mainSocket
-            slots[index]!.connect(on: socket, slot.clientAddress, .open, &context)
+            // On a punch socket only a peer comes that was there before.
+            let kind = socket >= .firstExtra ? HyperPathKind.holePunched(.passive) : .open
+            slots[index]!.connect(on: socket, slot.clientAddress, kind, &context)
             return
         }
         slots[index]!.deadline = context.now + HyperTimes.handshakeTimeout

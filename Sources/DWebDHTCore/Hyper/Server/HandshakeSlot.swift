@@ -44,6 +44,8 @@ struct HandshakeSlot: Sendable {
     var puncher: Puncher?
     var relay: BlindRelayAttempt?
     var isReplyFromPuncher = false
+    /// Whether the client was offered to use the socket again.
+    var offersReuse = false
     var round: UInt64 = 0
     var punches: [PendingPunch] = []
     /// When the client has to have come.
@@ -90,7 +92,7 @@ struct HandshakeSlot: Sendable {
         clearLater(&context)
         let path = HyperPath(
             connection: connection, isInitiator: false, socket: socket, address: address, streamID: streamID,
-            remoteStreamID: stream.id, keys: keys, kind: kind)
+            remoteStreamID: stream.id, keys: keys, kind: kind, isReusable: offersReuse && stream.isSocketReusable)
         if relay?.phase == .paired {
             context.actions.append(.relay(.upgrade(path)))
             context.actions.append(.forget(connection))
