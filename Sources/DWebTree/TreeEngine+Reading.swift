@@ -65,8 +65,9 @@ extension TreeEngine {
         let deadline = ReadDeadline(options, now: loop.now)
         let view = try await prepare(view, options)
         let question = TreeHint(get: TreeHint.Get(version: view.version, key: key))
+        let lookup = TreeLookup(key, version: view.version)
         let block = try await repeating(view, deadline, asking: question) { [cache] () throws(TreeStop) in
-            try TreeLookup.find(key, version: view.version, in: cache)
+            try lookup.find(in: cache)
         }
         guard let block else { return nil }
         return try await entry(block, deadline)

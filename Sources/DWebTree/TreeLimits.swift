@@ -17,7 +17,7 @@ package enum TreeLimits {
     /// Bytes of nodes that one generation of the cache holds; there are two.
     package static let cachedNodesByteCount = 2 << 20
     /// Bytes of blocks that one generation of the cache holds; there are two.
-    package static let cachedBlocksByteCount = 2 << 20
+    package static let cachedBlocksByteCount = 3 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
     package static let loadsPerStep = 4_096
     /// Blocks asked of peers ahead of a scan.
@@ -27,7 +27,7 @@ package enum TreeLimits {
     /// Entries that a scan gathers at most.
     package static let scanEntryCount = 256
     /// Stored blocks that a long scan reads at once: what the cache of blocks holds of usual ones.
-    package static let scanHorizon = 4_096
+    package static let scanHorizon = 8_192
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.

@@ -80,7 +80,7 @@ struct ByteTable {
         }
 
         mutating func insert(_ content: UnsafeRawBufferPointer, for number: UInt64) {
-            if 4 * (count + 1) > 3 * numbers.count { grow() }
+            if 8 * (count + 1) > 7 * numbers.count { grow() }
             var index = place(of: number)
             while numbers[index] != 0 {
                 if numbers[index] == number { return }

@@ -124,55 +124,57 @@ struct GenerationCache<Key: Hashable, Value> {
 }
 
 extension TreeNode {
-    /// The node in few bytes: how many keys and children, and their numbers in base 128.
+    /// The node in one run of bytes: how many keys and children, and their numbers, each with four bytes where that is
+    /// enough for all of them.
     fileprivate func withPacked(_ body: (UnsafeRawBufferPointer) -> Void) {
-        // A number takes ten bytes at most.
-        let capacity = 2 + 10 * keys.count + 20 * children.count
-        withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
-            var count = 2
+        let largest = max(keys.max() ?? 0, children.reduce(0) { max($0, $1.block) })
+        let width = largest <= UInt64(UInt32.max) ? 4 : 8
+        let byteCount = 3 + keys.count * width + children.count * (width + 1)
+        withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 1) { buffer in
+            var position = 3
             func write(_ value: UInt64) {
-                var rest = value
-                while rest >= 0x80 {
-                    buffer[count] = UInt8(truncatingIfNeeded: rest) | 0x80
-                    count += 1
-                    rest >>= 7
+                if width == 4 {
+                    buffer.storeBytes(of: UInt32(value), toByteOffset: position, as: UInt32.self)
+                } else {
+                    buffer.storeBytes(of: value, toByteOffset: position, as: UInt64.self)
                 }
-                buffer[count] = UInt8(rest)
-                count += 1
+                position += width
             }
             buffer[0] = UInt8(keys.count)
             buffer[1] = UInt8(children.count)
+            buffer[2] = UInt8(width)
             for key in keys { write(key) }
             for child in children {
                 write(child.block)
-                write(child.offset)
+                // Less than `TreeLimits.nodesPerBlock`.
+                buffer[position] = UInt8(child.offset)
+                position += 1
             }
-            body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            body(UnsafeRawBufferPointer(buffer))
         }
     }
 
     fileprivate init(packed bytes: UnsafeRawBufferPointer) {
-        var position = 2
-        func read() -> UInt64 {
-            var value: UInt64 = 0
-            var shift: UInt64 = 0
-            while true {
-                let byte = bytes[position]
-                position += 1
-                value |= UInt64(byte & 0x7f) << shift
-                if byte < 0x80 { return value }
-                shift += 7
-            }
+        let (keyCount, childCount, width) = (Int(bytes[0]), Int(bytes[1]), Int(bytes[2]))
+        @inline(__always) func number(at position: Int) -> UInt64 {
+            width == 4
+                ? UInt64(bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+                : bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
         }
-        let (keyCount, childCount) = (Int(bytes[0]), Int(bytes[1]))
         keys = [UInt64](unsafeUninitializedCapacity: keyCount) { buffer, count in
-            for index in 0..<keyCount { buffer.initializeElement(at: index, to: read()) }
+            for index in 0..<keyCount { buffer.initializeElement(at: index, to: number(at: 3 + index * width)) }
             count = keyCount
         }
+        guard childCount > 0 else {
+            children = []
+            return
+        }
+        let start = 3 + keyCount * width
         children = [TreePointer](unsafeUninitializedCapacity: childCount) { buffer, count in
             for index in 0..<childCount {
-                let block = read()
-                buffer.initializeElement(at: index, to: TreePointer(block: block, offset: read()))
+                let position = start + index * (width + 1)
+                let child = TreePointer(block: number(at: position), offset: UInt64(bytes[position + width]))
+                buffer.initializeElement(at: index, to: child)
             }
             count = childCount
         }
