@@ -179,6 +179,27 @@ public actor DDatabase {
         Blocks(database: self, start: index, isLive: live && frozen == nil, options: options)
     }
 
+    /// The blocks at `indices`, nil for those that are not stored here, with one visit to the medium for all; cheapest
+    /// in ascending order. Peers are not asked.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `undecipherable`, `closed` or `storage`.
+    package func storedBlocks(at indices: [UInt64]) async throws(DDatabaseError) -> [[UInt8]?] {
+        try checkOpen()
+        var blocks: [[UInt8]?] = []
+        if frozen == nil {
+            blocks = try await engine.storedBlocks(at: indices)
+        } else {
+            for index in indices {
+                blocks.append(try await has(index) ? try await frozenBlock(at: index, .localOnly) : nil)
+            }
+        }
+        guard encryption != nil else { return blocks }
+        for (position, index) in indices.enumerated() {
+            if let block = blocks[position] { blocks[position] = try decrypted(block, at: index) }
+        }
+        return blocks
+    }
+
     /// Blocks for a sequence: what is stored in a row from `start` on, or the first one once it arrives.
     func readAhead(
         from start: UInt64, to end: UInt64, _ options: ReadOptions

@@ -88,6 +88,39 @@ extension LogEngine {
         return blocks
     }
 
+    /// Blocks here and there, nil for those that are not stored. All that memory does not have is read in one visit to
+    /// the medium, cheapest in ascending order.
+    func storedBlocks(at indices: [UInt64]) async throws(DDatabaseError) -> [[UInt8]?] {
+        try checkAlive()
+        let fork = tree.fork
+        var blocks = [[UInt8]?](repeating: nil, count: indices.count)
+        var waiting: [Int] = []
+        for (position, index) in indices.enumerated() where present.contains(index) {
+            // Many reads are work that another thread can do.
+            guard indices.count <= LogEngine.immediateReadCount else {
+                waiting.append(position)
+                continue
+            }
+            switch try immediately(keys.block(index)) {
+            case .value(let bytes): blocks[position] = bytes
+            case .absent: continue
+            case .wouldWait: waiting.append(position)
+            }
+        }
+        guard !waiting.isEmpty else { return blocks }
+        do throws(PortError) {
+            let values = try await storage.read(waiting.map { keys.block(indices[$0]) })
+            guard fork == tree.fork else { return [[UInt8]?](repeating: nil, count: indices.count) }
+            for (position, value) in zip(waiting, values) { blocks[position] = value }
+            return blocks
+        } catch {
+            throw DDatabaseError(storage: error)
+        }
+    }
+
+    /// So many blocks are looked for in memory before the medium is asked.
+    private static let immediateReadCount = 16
+
     /// Stored blocks in a row by one ordered scan, which is much cheaper than single reads of a cold medium.
     private func scannedBlocks(_ range: Range<UInt64>) async throws(DDatabaseError) -> [[UInt8]]? {
         let span = keys.blocks(range)

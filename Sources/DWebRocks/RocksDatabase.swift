@@ -190,6 +190,60 @@ final class RocksDatabase: @unchecked Sendable {
         return .value(Array(UnsafeRawBufferPointer(start: start, count: count)))
     }
 
+    /// The values of `keys`, nil where absent; cheapest where the keys are in order.
+    func read(_ keys: [[UInt8]]) throws(PortError) -> [[UInt8]?] {
+        guard keys.count > 1 else {
+            guard let key = keys.first else { return [] }
+            switch try read(key, isImmediate: false) {
+            case .value(let value): return [value]
+            case .absent, .wouldWait: return [nil]
+            }
+        }
+        var values: [[UInt8]?] = []
+        values.reserveCapacity(keys.count)
+        var start = 0
+        while start < keys.count {
+            let end = min(keys.count, start + RocksDatabase.readGroupCount)
+            try readGroup(keys[start..<end], into: &values)
+            start = end
+        }
+        return values
+    }
+
+    /// So many reads the library itself does together; each holds a block of a table until it is copied.
+    private static let readGroupCount = 32
+
+    private func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
+        let bytes = keys.flatMap(\.self)
+        let counts = keys.map(\.count)
+        var pinned = [OpaquePointer?](repeating: nil, count: keys.count)
+        var errors = [UnsafeMutablePointer<CChar>?](repeating: nil, count: keys.count)
+        bytes.withUnsafeBytes { bytes in
+            var position = 0
+            let starts = counts.map { count -> UnsafePointer<CChar>? in
+                defer { position += count }
+                return bytes.baseAddress.map { $0.assumingMemoryBound(to: CChar.self) + position }
+            }
+            rocksdb_batched_multi_get_cf(
+                handle, readOptions, family, keys.count, starts, counts, &pinned, &errors, false)
+        }
+        var failure: PortError?
+        for index in pinned.indices {
+            if let message = RocksDatabase.takeMessage(&errors[index]), failure == nil {
+                failure = PortError(.corrupted, "The database cannot be read: \(message)")
+            }
+            guard let slice = pinned[index] else {
+                values.append(nil)
+                continue
+            }
+            defer { rocksdb_pinnableslice_destroy(slice) }
+            var count = 0
+            let start = rocksdb_pinnableslice_value(slice, &count)
+            values.append(Array(UnsafeRawBufferPointer(start: start, count: count)))
+        }
+        if let failure { throw failure }
+    }
+
     /// Applies a batch atomically.
     func apply(_ batch: WriteBatch, isSynchronous: Bool) throws(PortError) {
         // A property of the thread, and calls come from several.

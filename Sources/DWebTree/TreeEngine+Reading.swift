@@ -65,8 +65,9 @@ extension TreeEngine {
         let deadline = ReadDeadline(options, now: loop.now)
         let view = try await prepare(view, options)
         let question = TreeHint(get: TreeHint.Get(version: view.version, key: key))
+        let lookup = TreeLookup(key, version: view.version)
         let block = try await repeating(view, deadline, asking: question) { [cache] () throws(TreeStop) in
-            try TreeLookup.find(key, version: view.version, in: cache)
+            try lookup.find(in: cache)
         }
         guard let block else { return nil }
         return try await entry(block, deadline)
@@ -111,8 +112,10 @@ extension TreeEngine {
     }
 
     /// The next entries of a scan: none only at the end; fewer than asked where waiting would be needed.
+    ///
+    /// - Parameter horizon: How many stored blocks may be read at once, in the hope that the scan goes on so far.
     func scan(
-        _ cursor: TreeCursor, _ view: TreeView, limit: Int, _ options: ReadOptions
+        _ cursor: TreeCursor, _ view: TreeView, limit: Int, horizon: Int, _ options: ReadOptions
     ) async throws(DTreeError) -> (cursor: TreeCursor, entries: [DTree.Entry]) {
         var cursor = cursor
         let deadline = ReadDeadline(options, now: loop.now)
@@ -139,7 +142,10 @@ extension TreeEngine {
                     throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than an honest tree")
                 }
                 if try await has(block) {
-                    try await load(block, ahead: Array(cursor.wanted.prefix(limit - entries.count)), deadline)
+                    // Keys lie together in the tree and anywhere in the log: in the order of the log many are read much
+                    // faster than one after the other.
+                    let ahead = cursor.missingAhead(cache, limit: horizon, steps: 2 * horizon)
+                    try await load(block, ahead: ahead, deadline)
                 } else if entries.isEmpty {
                     let ahead = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
                     // A short scan needs no help beyond what it asks for itself.

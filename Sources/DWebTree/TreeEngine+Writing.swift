@@ -93,7 +93,8 @@ extension TreeEngine {
                 }
             }
             if !blocks.isEmpty { try await append(blocks, at: start) }
-            self.draft = draft.isLarge ? nil : draft
+            draft.settle(in: cache)
+            self.draft = draft
             for (change, block) in group { change.result = .success(block) }
         } catch {
             forget()
@@ -207,7 +208,9 @@ extension TreeEngine {
         }
         synchronize()
         activeBatch = number
-        batchDraft = TreeDraft(length: database.length)
+        batchDraft = currentDraft()
+        // A batch that is given up leaves a draft that nobody can go on with.
+        draft = nil
     }
 
     /// Stages a change of a batch; says no if nothing has to be written.
@@ -239,7 +242,8 @@ extension TreeEngine {
             forget()
             throw error
         }
-        self.draft = draft.isLarge ? nil : draft
+        draft.settle(in: cache)
+        self.draft = draft
         return start..<start + UInt64(blocks.count)
     }
 

@@ -106,48 +106,42 @@ package actor TreeEngine {
         _ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline, asking question: TreeHint? = nil
     ) async throws(DTreeError) {
         let fork = cacheFork
-        if ahead.isEmpty, let blocks = try await stored(sequence..<sequence + 1) {
-            try keep(blocks[0], sequence, of: fork, needed: sequence)
+        if ahead.isEmpty, let bytes = try await stored(sequence) {
+            try keep(bytes, sequence, of: fork, needed: sequence)
             return
         }
-        var absent: [UInt64] = []
-        for run in TreeEngine.runs(of: ahead.filter { $0 != sequence && !cache.contains($0) } + [sequence]) {
-            if let blocks = try await stored(run) {
-                for (offset, bytes) in blocks.enumerated() {
-                    try keep(bytes, run.lowerBound + UInt64(offset), of: fork, needed: sequence)
-                }
-            } else if run.count == 1 {
-                absent.append(run.lowerBound)
-            } else {
-                for block in run {
-                    if let blocks = try await stored(block..<block + 1) {
-                        try keep(blocks[0], block, of: fork, needed: sequence)
-                    } else {
-                        absent.append(block)
-                    }
-                }
-            }
+        let others = Set(ahead).subtracting([sequence]).filter { !cache.contains($0) }
+        let sequences = (others + [sequence]).sorted()
+        let blocks: [[UInt8]?]
+        do throws(DDatabaseError) {
+            blocks = try await database.storedBlocks(at: sequences)
+        } catch {
+            throw DTreeError(error)
         }
-        if absent.contains(sequence) {
+        var absent: [UInt64] = []
+        var needed: [UInt8]?
+        for (block, bytes) in zip(sequences, blocks) {
+            guard let bytes else {
+                absent.append(block)
+                continue
+            }
+            if block == sequence { needed = bytes } else { try keep(bytes, block, of: fork, needed: sequence) }
+        }
+        if let needed {
+            // The last one that is added stays in any case.
+            try keep(needed, sequence, of: fork, needed: sequence)
+        } else {
             if let question, deadline.moment != nil { await ask(question) }
             try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
-        } else {
-            cache.touch(sequence)
         }
     }
 
-    /// Blocks in a row if all are stored here.
-    private func stored(_ run: Range<UInt64>) async throws(DTreeError) -> [[UInt8]]? {
+    /// A block if it is stored here.
+    private func stored(_ sequence: UInt64) async throws(DTreeError) -> [UInt8]? {
+        guard database.length > sequence else { return nil }
         do throws(DDatabaseError) {
-            if run.count == 1 {
-                // One question instead of two, and only the rare answer no costs more.
-                if database.length <= run.lowerBound { return nil }
-                return [try await database.block(at: run.lowerBound, .localOnly)]
-            }
-            guard try await database.has(run) else { return nil }
-            return try await database.blocks(at: run, .localOnly)
+            return try await database.block(at: sequence, .localOnly)
         } catch {
-            // A block may have been cleared between question and answer.
             if error.code == .blockNotAvailable || error.code == .outOfBounds { return nil }
             throw DTreeError(error)
         }

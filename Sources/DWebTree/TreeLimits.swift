@@ -13,9 +13,9 @@ package enum TreeLimits {
     /// Bytes of a block that are kept in memory with its value; of larger ones only key and nodes are kept.
     package static let cachedValueByteCount = 4_096
     /// Bytes of keys that one generation of the cache holds; there are two.
-    package static let cachedKeysByteCount = 4 << 20
+    package static let cachedKeysByteCount = 6 << 20
     /// Bytes of nodes that one generation of the cache holds; there are two.
-    package static let cachedNodesByteCount = 3 << 20
+    package static let cachedNodesByteCount = 2 << 20
     /// Bytes of blocks that one generation of the cache holds; there are two.
     package static let cachedBlocksByteCount = 3 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
@@ -26,6 +26,8 @@ package enum TreeLimits {
     package static let scanByteCount = 256 << 10
     /// Entries that a scan gathers at most.
     package static let scanEntryCount = 256
+    /// Stored blocks that a long scan reads at once: what the cache of blocks holds of usual ones.
+    package static let scanHorizon = 8_192
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.

@@ -26,6 +26,7 @@ extension DTree {
             private var aheadOffset = 0
             // Grows from one, so that a reader of few entries does not pay for many.
             private var chunkCount = 4
+            private var horizon = 16
 
             init(_ sequence: Entries) {
                 self.sequence = sequence
@@ -64,10 +65,11 @@ extension DTree {
                 walk = nil
                 let count = Swift.min(rest, chunkCount)
                 let (cursor, entries) = try await engine.scan(
-                    current.cursor, current.view, limit: count, sequence.options)
+                    current.cursor, current.view, limit: count, horizon: Swift.min(rest, horizon), sequence.options)
                 current.cursor = cursor
                 walk = current
                 chunkCount = Swift.min(chunkCount * 4, TreeLimits.scanEntryCount)
+                horizon = Swift.min(horizon * 4, TreeLimits.scanHorizon)
                 rest -= entries.count
                 ahead = entries
                 aheadOffset = 0

@@ -28,53 +28,62 @@ struct BenchTreeCommand: AsyncParsableCommand {
     private static let getCount = 100_000
 
     func run() async throws {
-        let (console, scale) = (output.console, quick ? 10 : 1)
+        let console = output.console
         try await BenchStore.with(isMemory: inMemory) { runtime, store in
             try await BenchStore.onLoop(of: runtime) {
-                let single = DTree(try await store.database(named: "single"), runtime: runtime)
-                let singleCount = BenchTreeCommand.singleCount / scale
-                try await measure("tree put, one by one", singleCount, "puts", console) {
-                    for index in 0..<singleCount {
-                        try await single.put(Self.key(index, of: singleCount), Self.value(index))
-                    }
-                }
-
-                let tree = DTree(try await store.database(named: "batch"), runtime: runtime)
-                let keyCount = BenchTreeCommand.batchKeyCount / scale
-                try await measure("tree put, batches of 1,000", keyCount, "puts", console) {
-                    var index = 0
-                    while index < keyCount {
-                        let batch = tree.batch()
-                        for _ in 0..<min(BenchTreeCommand.batchSize, keyCount - index) {
-                            try await batch.put(Self.key(index, of: keyCount), Self.value(index))
-                            index += 1
-                        }
-                        try await batch.flush()
-                    }
-                }
-
-                // Another tree of the same log has nothing in memory yet.
-                let cold = DTree(try await store.database(named: "batch"), runtime: runtime)
-                let getCount = BenchTreeCommand.getCount / scale
-                try await measure("tree get, scattered", getCount, "gets", console) {
-                    for index in 0..<getCount {
-                        let key = Self.key(index &* 7_919 % keyCount, of: keyCount)
-                        guard try await cold.get(key, .localOnly) != nil else {
-                            throw CommandFailure(.failure, "A key that was put is not there.")
-                        }
-                    }
-                }
-
-                let scanned = DTree(try await store.database(named: "batch"), runtime: runtime)
-                var entryCount = 0
-                try await measure("tree scan", keyCount, "entries", console) {
-                    for try await _ in scanned.entries(.localOnly) { entryCount += 1 }
-                }
-                guard entryCount == keyCount else { throw CommandFailure(.failure, "The scan missed keys.") }
+                // Each with a tree of its own, which has nothing in memory yet.
+                try await putSingly(DTree(try await store.database(named: "single"), runtime: runtime))
+                try await putBatches(DTree(try await store.database(named: "batch"), runtime: runtime))
+                try await get(DTree(try await store.database(named: "batch"), runtime: runtime))
+                try await scan(DTree(try await store.database(named: "batch"), runtime: runtime))
                 report(
                     "tree, peak memory", Double(ProcessFigures.peakMemoryByteCount) / 1_048_576, "MiB", console)
             }
         }
+    }
+
+    private var scale: Int { quick ? 10 : 1 }
+    private var keyCount: Int { BenchTreeCommand.batchKeyCount / scale }
+
+    private func putSingly(_ tree: DTree) async throws {
+        let count = BenchTreeCommand.singleCount / scale
+        try await measure("tree put, one by one", count, "puts", output.console) {
+            for index in 0..<count { try await tree.put(Self.key(index, of: count), Self.value(index)) }
+        }
+    }
+
+    private func putBatches(_ tree: DTree) async throws {
+        try await measure("tree put, batches of 1,000", keyCount, "puts", output.console) {
+            var index = 0
+            while index < keyCount {
+                let batch = tree.batch()
+                for _ in 0..<min(BenchTreeCommand.batchSize, keyCount - index) {
+                    try await batch.put(Self.key(index, of: keyCount), Self.value(index))
+                    index += 1
+                }
+                try await batch.flush()
+            }
+        }
+    }
+
+    private func get(_ tree: DTree) async throws {
+        let count = BenchTreeCommand.getCount / scale
+        try await measure("tree get, scattered", count, "gets", output.console) {
+            for index in 0..<count {
+                let key = Self.key(index &* 7_919 % keyCount, of: keyCount)
+                guard try await tree.get(key, .localOnly) != nil else {
+                    throw CommandFailure(.failure, "A key that was put is not there.")
+                }
+            }
+        }
+    }
+
+    private func scan(_ tree: DTree) async throws {
+        var entryCount = 0
+        try await measure("tree scan", keyCount, "entries", output.console) {
+            for try await _ in tree.entries(.localOnly) { entryCount += 1 }
+        }
+        guard entryCount == keyCount else { throw CommandFailure(.failure, "The scan missed keys.") }
     }
 
     /// Reports how many a second passed, and how many a second of the processor would: what others do on the machine

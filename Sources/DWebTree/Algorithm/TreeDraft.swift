@@ -12,12 +12,6 @@ package final class TreeDraft {
         case staged
     }
 
-    /// A key of a node.
-    private struct Slot {
-        let block: UInt64
-        var bytes: [UInt8]?
-    }
-
     /// A node's place in its parent. Blocks of a batch refer to the same record, so that renumbering reaches parents.
     private final class Record {
         /// The block that holds the node; 0 once the record is not valid any more.
@@ -52,23 +46,25 @@ package final class TreeDraft {
     }
 
     private final class Node {
-        var keys: [Slot]
+        /// The blocks of the keys.
+        var keys: [UInt64]
         var children: [Child]
         var isChanged: Bool
 
-        init(keys: [Slot], children: [Child], isChanged: Bool) {
+        init(keys: [UInt64], children: [Child], isChanged: Bool) {
             self.keys = keys
             self.children = children
             self.isChanged = isChanged
         }
 
         convenience init(_ node: TreeNode) {
-            self.init(
-                keys: node.keys.map { Slot(block: $0, bytes: nil) },
-                children: node.children.map { Child($0) }, isChanged: false)
+            self.init(keys: node.keys, children: node.children.map { Child($0) }, isChanged: false)
         }
 
         var isLeaf: Bool { children.isEmpty }
+
+        /// The node as it is written.
+        var stored: TreeNode { TreeNode(keys: keys, children: children.map(\.address)) }
     }
 
     private struct Staged {
@@ -88,18 +84,23 @@ package final class TreeDraft {
     package private(set) var baseLength: UInt64
     private var root: Node?
     private var staged: [Staged] = []
-    /// Where staged blocks' keys and values are, by key.
     private var nodeCount = 0
+    /// Keys that are not in the log yet, those of blocks from ``settledLength`` on.
+    private var unsettledKeys: [[UInt8]] = []
+    private var settledLength: UInt64
+    /// Nodes of blocks that were taken as a batch.
+    private var unsettledNodes: [Record] = []
 
     /// A draft on top of the version `length`, which may be 1 for a tree without changes.
-    package init(length: UInt64) { baseLength = length }
+    package init(length: UInt64) {
+        baseLength = length
+        settledLength = length
+    }
 
     /// The number of blocks that are staged.
     package var stagedCount: Int { staged.count }
     /// The length of the log once everything staged is appended.
     package var length: UInt64 { baseLength + UInt64(staged.count) }
-    /// Whether the draft holds more of the tree than is worth keeping between changes.
-    package var isLarge: Bool { nodeCount > TreeLimits.draftNodeCount }
 
     // MARK: Reading
 
@@ -111,7 +112,7 @@ package final class TreeDraft {
         for _ in 0..<TreeLimits.depth {
             let (index, isFound) = try search(node, key, source)
             if isFound {
-                let block = node.keys[index].block
+                let block = node.keys[index]
                 guard block >= baseLength else { return (block, .stored) }
                 return (block, .staged(staged[Int(block - baseLength)].value))
             }
@@ -135,7 +136,7 @@ package final class TreeDraft {
     package func put(_ key: [UInt8], _ value: [UInt8]?, in source: some TreeSource) throws(TreeStop) {
         let block = length
         guard var node = try loadedRoot(source) else {
-            root = newNode(keys: [Slot(block: block, bytes: key)], children: [])
+            root = newNode(keys: [block], children: [])
             stage(key, value)
             return
         }
@@ -151,11 +152,10 @@ package final class TreeDraft {
             node = try child(node, index, source)
         }
         for node in path.nodes { node.isChanged = true }
-        let slot = Slot(block: block, bytes: key)
         if isFound {
-            node.keys[index] = slot
+            node.keys[index] = block
         } else {
-            node.keys.insert(slot, at: index)
+            node.keys.insert(block, at: index)
             split(path)
         }
         stage(key, value)
@@ -230,11 +230,47 @@ package final class TreeDraft {
             let change = staged[position]
             blocks.append(
                 TreeBlock.encode(index: TreeDraft.encode(change.index), key: change.key, value: change.value))
+            unsettledNodes += change.index.lazy.compactMap(\.self)
             staged[position].index = []
         }
         baseLength += UInt64(staged.count)
         staged = []
         return blocks
+    }
+
+    /// What was taken is in the log now: its keys and nodes are found in `cache`, and those that are not worth keeping
+    /// here are let go.
+    package func settle(in cache: TreeCache) {
+        for (offset, key) in unsettledKeys.enumerated() {
+            cache.insert(key: key, of: settledLength + UInt64(offset))
+        }
+        for record in unsettledNodes {
+            guard let node = record.node else { continue }
+            cache.insert(node.stored, at: TreePointer(block: record.block, offset: record.offset))
+        }
+        unsettledKeys.removeAll(keepingCapacity: true)
+        unsettledNodes.removeAll(keepingCapacity: true)
+        settledLength = baseLength
+        if nodeCount > TreeLimits.draftNodeCount, let root { nodeCount -= TreeDraft.dropLeaves(below: root) }
+        if nodeCount > TreeLimits.draftNodeCount {
+            root = nil
+            nodeCount = 0
+        }
+    }
+
+    /// Forgets the leaves below a node, of which a tree has by far the most, and returns how many.
+    private static func dropLeaves(below node: Node) -> Int {
+        var count = 0
+        for index in node.children.indices {
+            guard let child = node.children[index].record?.node else { continue }
+            if child.isLeaf {
+                node.children[index] = Child(node.children[index].address)
+                count += 1
+            } else {
+                count += dropLeaves(below: child)
+            }
+        }
+        return count
     }
 
     private static func strip(_ index: [Record?], block: UInt64) -> [Record?] {
@@ -257,7 +293,7 @@ package final class TreeDraft {
         var writer = ProtobufWriter(capacity: 48 * index.count)
         for record in index {
             guard let node = record?.node else { preconditionFailure("every record of an index has its node") }
-            let keysByteCount = node.keys.reduce(0) { $0 + ProtobufWriter.byteCount($1.block) }
+            let keysByteCount = node.keys.reduce(0) { $0 + ProtobufWriter.byteCount($1) }
             let childrenByteCount = node.children.reduce(0) {
                 let address = $1.address
                 return $0 + ProtobufWriter.byteCount(address.block) + ProtobufWriter.byteCount(address.offset)
@@ -266,7 +302,7 @@ package final class TreeDraft {
                 1, byteCount: fieldByteCount(keysByteCount) + fieldByteCount(childrenByteCount))
             if !node.keys.isEmpty {
                 writer.writeFieldHeader(1, byteCount: keysByteCount)
-                for key in node.keys { writer.writeInteger(key.block) }
+                for key in node.keys { writer.writeInteger(key) }
             }
             if !node.children.isEmpty {
                 writer.writeFieldHeader(2, byteCount: childrenByteCount)
@@ -291,6 +327,7 @@ package final class TreeDraft {
         var index: [Record?] = []
         TreeDraft.collect(root, block: block, into: &index)
         index[0] = Record(block: block, offset: 0, node: root)
+        unsettledKeys.append(key)
         staged.append(Staged(key: key, value: value, index: index))
     }
 
@@ -309,7 +346,7 @@ package final class TreeDraft {
 
     // MARK: Nodes
 
-    private func newNode(keys: [Slot], children: [Child]) -> Node {
+    private func newNode(keys: [UInt64], children: [Child]) -> Node {
         nodeCount += 1
         return Node(keys: keys, children: children, isChanged: true)
     }
@@ -339,14 +376,11 @@ package final class TreeDraft {
         var high = node.keys.count
         while low < high {
             let middle = (low + high) >> 1
-            let order: Int
-            if let bytes = node.keys[middle].bytes {
-                order = KeyOrder.compare(bytes, key)
-            } else {
-                let bytes = try source.key(node.keys[middle].block)
-                node.keys[middle].bytes = bytes
-                order = KeyOrder.compare(bytes, key)
-            }
+            let block = node.keys[middle]
+            let order =
+                block < settledLength
+                ? try source.order(of: block, against: key)
+                : KeyOrder.compare(unsettledKeys[Int(block - settledLength)], key)
             if order == 0 { return (middle, true) }
             if order < 0 { low = middle + 1 } else { high = middle }
         }

@@ -3,6 +3,8 @@
 package protocol TreeSource {
     /// The key that a block holds.
     func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8]
+    /// Below zero, zero or above zero as that key comes before, equals or follows `key`.
+    func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int
     /// The node at an address.
     func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode
     /// The block with this index.
@@ -10,6 +12,10 @@ package protocol TreeSource {
 }
 
 extension TreeSource {
+    package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
+        KeyOrder.compare(try self.key(sequence), key)
+    }
+
     /// A node that is not the root: it must not be empty.
     package func child(_ pointer: TreePointer) throws(TreeStop) -> TreeNode {
         let node = try node(pointer)
@@ -26,109 +32,10 @@ extension TreeSource {
     /// A node of a block that is in memory.
     package func node(_ pointer: TreePointer, of block: TreeBlock) throws(TreeStop) -> TreeNode {
         do throws(TreeFault) {
-            // Offset 0 is asked for as a root as well: a block without nodes ends inside a batch.
-            if pointer.offset == 0, try block.nodes().isEmpty { throw .notAVersion }
             return try block.node(at: pointer.offset)
         } catch {
             throw .fault(error, block: pointer.block)
         }
-    }
-}
-
-/// Keys, nodes and blocks of one log that were used most recently, each of bounded size.
-package final class TreeCache: TreeSource {
-    private var keys = GenerationCache<UInt64, [UInt8]>(generationCost: TreeLimits.cachedKeysByteCount)
-    private var nodes = GenerationCache<TreePointer, TreeNode>(generationCost: TreeLimits.cachedNodesByteCount)
-    private var blocks = GenerationCache<UInt64, TreeBlock>(generationCost: TreeLimits.cachedBlocksByteCount)
-    /// The block that was loaded last stays until the next one: a step that asked for it must find it.
-    private var latest: TreeBlock?
-
-    /// An empty cache.
-    package init() {}
-
-    package func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8] {
-        if let key = keys[sequence] { return key }
-        let key = try block(sequence).key
-        // The header of an array, the entry of a dictionary, and the bytes.
-        keys.insert(key, for: sequence, cost: 80 + key.count)
-        return key
-    }
-
-    package func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode {
-        if let node = nodes[pointer] { return node }
-        let node = try node(pointer, of: try block(pointer.block))
-        nodes.insert(node, for: pointer, cost: 160 + 8 * node.keys.count + 16 * node.children.count)
-        return node
-    }
-
-    package func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
-        if let block = blocks[sequence] { return block }
-        if let latest, latest.sequence == sequence { return latest }
-        throw .missing(sequence)
-    }
-
-    /// Whether the block is in memory.
-    package func contains(_ sequence: UInt64) -> Bool { blocks.contains(sequence) }
-
-    /// Whether the key of a block is in memory.
-    package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || blocks.contains(sequence) }
-
-    /// Adds a block.
-    package func insert(_ block: TreeBlock) {
-        let trimmed = block.trimmed
-        latest = trimmed
-        blocks.insert(trimmed, for: block.sequence, cost: trimmed.cost)
-    }
-
-    /// Makes sure that the block stays until the next one is added.
-    package func touch(_ sequence: UInt64) { latest = blocks[sequence] ?? latest }
-
-    /// Forgets everything.
-    package func removeAll() {
-        keys.removeAll()
-        nodes.removeAll()
-        blocks.removeAll()
-        latest = nil
-    }
-}
-
-/// A dictionary of bounded size that keeps what was used most recently.
-///
-/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten.
-struct GenerationCache<Key: Hashable, Value> {
-    private var young: [Key: Value] = [:]
-    private var old: [Key: Value] = [:]
-    private var youngCost = 0
-    private var averageCost = 0
-    private let generationCost: Int
-
-    init(generationCost: Int) { self.generationCost = generationCost }
-
-    subscript(key: Key) -> Value? {
-        mutating get {
-            if let value = young[key] { return value }
-            guard !old.isEmpty, let value = old.removeValue(forKey: key) else { return nil }
-            insert(value, for: key, cost: averageCost)
-            return value
-        }
-    }
-
-    func contains(_ key: Key) -> Bool { young[key] != nil || old[key] != nil }
-
-    mutating func insert(_ value: Value, for key: Key, cost: Int) {
-        guard young.updateValue(value, forKey: key) == nil else { return }
-        youngCost += cost
-        guard youngCost > generationCost else { return }
-        averageCost = youngCost / young.count
-        old = young
-        young = [:]
-        youngCost = 0
-    }
-
-    mutating func removeAll() {
-        young = [:]
-        old = [:]
-        youngCost = 0
     }
 }
 

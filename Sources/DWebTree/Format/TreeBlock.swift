@@ -1,7 +1,7 @@
 /// A block of a tree: one change, with the nodes that it rewrote; spec 50 section 2.2.
 ///
-/// Nodes are decoded when they are first asked for. A block belongs to one cache and is used on its loop only.
-package final class TreeBlock {
+/// Nodes are decoded when they are asked for.
+package final class TreeBlock: Sendable {
     /// The block's index in the log.
     package let sequence: UInt64
     /// The bytes, or, of a large block, those of key and index only.
@@ -9,7 +9,6 @@ package final class TreeBlock {
     private let index: Range<Int>
     private let keyRange: Range<Int>
     private let valueState: ValueState
-    private var decoded: [TreeNode?]?
 
     private enum ValueState {
         case absent
@@ -74,7 +73,7 @@ package final class TreeBlock {
     }
 
     /// How many bytes the block takes in memory, about.
-    package var cost: Int { 192 + bytes.count + (decoded?.count ?? 1) * 256 }
+    package var cost: Int { 192 + bytes.count }
 
     /// The same block without its value, if that is large.
     package var trimmed: TreeBlock {
@@ -85,16 +84,13 @@ package final class TreeBlock {
     }
 
     /// The nodes that the change rewrote; nil for those that cannot be.
-    package func nodes() throws(TreeFault) -> [TreeNode?] {
-        if let decoded { return decoded }
-        let nodes = try TreeNode.decode(bytes, index, block: sequence)
-        decoded = nodes
-        return nodes
-    }
+    package func nodes() throws(TreeFault) -> [TreeNode?] { try TreeNode.decode(bytes, index, block: sequence) }
 
     /// The node at `offset`.
     package func node(at offset: UInt64) throws(TreeFault) -> TreeNode {
         let nodes = try nodes()
+        // Offset 0 is asked for as a root as well: a block without nodes ends inside a batch.
+        if offset == 0, nodes.isEmpty { throw .notAVersion }
         guard offset < UInt64(nodes.count), let node = nodes[Int(offset)] else { throw .invalidStructure }
         return node
     }
