@@ -29,6 +29,13 @@ func daemonOnly(_ name: String, _ package: String) -> Target.Dependency {
     .product(name: name, package: package, condition: .when(traits: ["Daemon"]))
 }
 
+/// What the module DWeb passes on. Whoever imports DWeb names these too: the package manager compiles a module anew when
+/// one that it names has changed, not when one behind that has.
+let parts: [Target.Dependency] = [
+    "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore", "DWebSwarm",
+    "DWebNetworker", "DWebTree", "DWebDrive",
+]
+
 let package = Package(
     name: "basestore-swarm-networking",
     platforms: [.macOS(.v15), .iOS(.v18)],
@@ -105,12 +112,7 @@ let package = Package(
                 "DWebTree", "DWebDrive", collections,
             ]),
         // Ring 4: what people use.
-        library(
-            "DWeb",
-            [
-                "DWebBase", "DWebCrypto", "DWebPorts", "DWebPosix", "DWebRocks", "DWebDatabase", "DWebStore",
-                "DWebSwarm", "DWebNetworker", "DWebTree", "DWebDrive",
-            ]),
+        library("DWeb", parts),
         library(
             "DWebDaemonProto",
             [
@@ -119,8 +121,8 @@ let package = Package(
             ]),
         library(
             "DWebDaemonServer",
-            [
-                "DWeb", "DWebDaemonKit", "DWebDaemonProto", "DWebDrive", logging, nioCore,
+            parts + [
+                "DWeb", "DWebDaemonKit", "DWebDaemonProto", logging, nioCore,
                 daemonOnly("GRPCCore", "grpc-swift-2"),
                 daemonOnly("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport"),
                 daemonOnly("Hummingbird", "hummingbird"), daemonOnly("HTTPTypes", "swift-http-types"),
@@ -129,12 +131,11 @@ let package = Package(
         library("DWebEssentials", [.product(name: "SystemPackage", package: "swift-system")]),
         .executableTarget(
             name: "DWebCLI",
-            dependencies: [
+            dependencies: parts + [
                 "DWeb", "DWebLab", "DWebEssentials", argumentParser, logging, unixSignals,
                 .target(name: "DWebDaemonKit", condition: .when(traits: ["Daemon"])),
                 .target(name: "DWebDaemonProto", condition: .when(traits: ["Daemon"])),
                 .target(name: "DWebDaemonServer", condition: .when(traits: ["Daemon"])),
-                .target(name: "DWebDrive", condition: .when(traits: ["Daemon"])),
                 daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
             ], swiftSettings: settings),
         // Tests.
@@ -173,14 +174,14 @@ let package = Package(
             ]),
         tests(
             "DWebDaemonTests",
-            [
-                "DWeb", "DWebDaemonKit", "DWebDaemonServer", "DWebDaemonProto", "DWebDrive", "DWebTree",
-                "DWebPorts", "DWebSimulation", "DWebTestSupport", nioCore, logging,
+            parts + [
+                "DWeb", "DWebDaemonKit", "DWebDaemonServer", "DWebDaemonProto", "DWebSimulation", "DWebTestSupport",
+                nioCore, logging,
                 daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("Hummingbird", "hummingbird"),
                 daemonOnly("HTTPTypes", "swift-http-types"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
             ]),
-        tests("DWebCLITests", ["DWeb", "DWebCLI", "DWebEssentials", argumentParser]),
-        tests("ScenarioTests", ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
+        tests("DWebCLITests", parts + ["DWeb", "DWebCLI", "DWebEssentials", argumentParser]),
+        tests("ScenarioTests", parts + ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
         tests("FuzzTests", ["DWebBase", "DWebFuzzTargets"]),
         .target(
