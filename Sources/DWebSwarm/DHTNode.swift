@@ -90,6 +90,9 @@ public actor DHTNode {
     /// What passed through the node's sockets.
     public internal(set) var traffic = DHTTraffic()
 
+    /// The same with the moment at which it is true.
+    package var timedTraffic: (time: MonotonicTime, traffic: DHTTraffic) { (loop.now, traffic) }
+
     // Streams.
     let arrivals = ArrivalLog()
     var streamIDs = StreamIDs()

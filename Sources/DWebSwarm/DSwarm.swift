@@ -310,6 +310,9 @@ public actor DSwarm {
     /// Topics whose query runs or waits for its turn.
     public var refreshingTopicCount: Int { policy.refreshingTopicCount }
 
+    /// Topics under which this node was announced at least once.
+    public var announcedTopicCount: Int { policy.announcedTopicCount }
+
     /// What the swarm knows about itself, its topics and its peers.
     public var diagnostics: SwarmDiagnostics {
         get async {

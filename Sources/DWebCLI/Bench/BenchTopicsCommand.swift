@@ -72,7 +72,7 @@ struct BenchTopicsCommand: AsyncParsableCommand {
     }
 
     /// The most packets in one second; where two looks lie further apart, the rate between them.
-    private static func busiestSecond(_ counts: [(time: ContinuousClock.Instant, count: UInt64)]) -> UInt64 {
+    private static func busiestSecond(_ counts: [(time: MonotonicTime, count: UInt64)]) -> UInt64 {
         var most: UInt64 = 0
         var first = 0
         for last in counts.indices.dropFirst() {
@@ -87,17 +87,19 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         let console = output.console
         let start = ContinuousClock.now
         let cpu = ProcessFigures.processorSeconds
-        let sentBefore = await swarm.dht.traffic.sentDatagramCount
+        let (begin, traffic) = await swarm.dht.timedTraffic
+        let sentBefore = traffic.sentDatagramCount
         for number in 0..<topics { try await swarm.join(Topic(hashing: "topic \(number)"), as: .announce) }
         // A count every tenth of a second, with its moment: a busy machine looks late.
-        var counts: [(time: ContinuousClock.Instant, count: UInt64)] = [(start, sentBefore)]
+        var counts: [(time: MonotonicTime, count: UInt64)] = [(begin, sentBefore)]
         var announced = 0
         while announced < topics, ContinuousClock.now - start < .seconds(limit) {
             try await Task.sleep(for: .milliseconds(100))
-            let count = await swarm.dht.traffic.sentDatagramCount
-            counts.append((ContinuousClock.now, count))
+            let (time, traffic) = await swarm.dht.timedTraffic
+            let count = traffic.sentDatagramCount
+            counts.append((time, count))
             guard counts.count % 50 == 0 else { continue }
-            announced = topics - (await swarm.refreshingTopicCount)
+            announced = await swarm.announcedTopicCount
             console.showProgress("\(announced) of \(topics) topics, \(count - sentBefore) packets")
         }
         console.endProgress()

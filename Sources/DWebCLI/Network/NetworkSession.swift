@@ -28,7 +28,8 @@ enum NetworkSession {
         let settings = configuration
         return try await withRuntime { runtime in
             let swarm = DSwarm(identity: identity, runtime: runtime, configuration: settings)
-            return try await beside({ try await swarm.run() }, close: { await swarm.close() }, { try await body(swarm) })
+            return try await beside(
+                { try await swarm.run() }, close: { await swarm.close() }, { try await body(swarm) })
         }
     }
 

@@ -51,10 +51,11 @@ package enum RPCConstants {
     package static let delayedPingLimitMilliseconds: UInt32 = 10000
     /// Requests sent per slot of the congestion window; twice as many in all four.
     package static let congestionWindow = 80
-    /// Requests per second that are paced; with ``pacedBurst`` at most 200 in any second.
+    /// Requests per second that are paced; with ``pacedBurst`` at most 190 in any second, so that
+    /// with a node's upkeep there are no 200.
     package static let pacedRate = 140
     /// Paced requests that may leave at once.
-    package static let pacedBurst = 60
+    package static let pacedBurst = 50
     /// How long a slot of the congestion window lasts.
     package static let congestionRotation = Duration.milliseconds(750)
     /// How long a token secret issues tokens; they are accepted for as long again.

@@ -32,6 +32,9 @@ extension SwarmPolicy {
     /// Topics whose query runs or is about to.
     package var refreshingTopicCount: Int { topics.values.count { $0.isRefreshing } }
 
+    /// Topics under which this node was announced at least once since they were joined or the node rested.
+    package var announcedTopicCount: Int { topics.values.count { !$0.isNewlyAnnounced } }
+
     /// The topics that are joined, in order.
     package var topicStates: [SwarmTopicState] {
         topics.values.map {
