@@ -180,7 +180,7 @@ let package = Package(
                 daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("Hummingbird", "hummingbird"),
                 daemonOnly("HTTPTypes", "swift-http-types"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
             ]),
-        tests("DWebCLITests", parts + ["DWeb", "DWebCLI", "DWebEssentials", argumentParser]),
+        tests("DWebCLITests", parts + ["DWeb", "DWebCLI", "DWebEssentials", "DWebSimulation", argumentParser]),
         tests("ScenarioTests", parts + ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
         tests("FuzzTests", ["DWebBase", "DWebFuzzTargets"]),

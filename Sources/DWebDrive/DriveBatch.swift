@@ -60,6 +60,25 @@ public actor DriveBatch {
         }
     }
 
+    /// Stages a file from a sequence of pieces: memory does not grow with the file.
+    ///
+    /// The content is appended before the path is staged. If the sequence fails, nothing is staged and the batch can go
+    /// on.
+    ///
+    /// - Throws: What the sequence throws, and ``DDriveError`` as ``DDrive/write(_:to:_:)``.
+    public nonisolated func write<Pieces: AsyncSequence & Sendable>(
+        from pieces: Pieces, to path: String, _ attributes: DDrive.Attributes = DDrive.Attributes()
+    ) async throws where Pieces.Element == [UInt8] {
+        let writer = try drive.writer(to: path, attributes)
+        do {
+            for try await piece in pieces { try await writer.write(piece) }
+            try await put(try await writer.finishContent(), at: try DDrive.filePath(path))
+        } catch {
+            await writer.abort()
+            throw error
+        }
+    }
+
     /// Stages a link.
     ///
     /// - Throws: ``DDriveError`` as ``DDrive/link(_:to:_:)``.

@@ -12,6 +12,9 @@ public actor FileWriter {
         case even
         /// One block for each piece, of any size up to 15 MiB.
         case perPiece
+        /// Blocks of 0.5 to 8 MiB that end where the content says so, as the living network cuts files that it
+        /// deduplicates: bytes that moved within a file, or to another one, give the same blocks. Spec 50 section 8.8.
+        case byContent
     }
 
     private nonisolated let drive: DDrive
@@ -22,6 +25,7 @@ public actor FileWriter {
     private var run: ContentRun?
     private var start: (block: UInt64, byte: UInt64) = (0, 0)
     private var rest: [UInt8] = []
+    private var cutter = ContentCutter()
     private var isEnded = false
     private var isBusy = false
 
@@ -60,6 +64,14 @@ public actor FileWriter {
                 offset += DriveLimits.contentBlockByteCount
             }
             rest += piece[offset...]
+        case .byContent:
+            var start = 0
+            while let end = cutter.cut(piece[start...]) {
+                run.add(rest + piece[start..<end])
+                rest = []
+                start = end
+            }
+            rest += piece[start...]
         }
         if run.isFull { try await flush(&run) }
         self.run = run

@@ -258,6 +258,55 @@ import Testing
         }
     }
 
+    @Test func filesOfSeveralStreamsAreOneChange() throws {
+        try withDrive { drive in
+            try await drive.write(bytes("old"), to: "/a")
+            let before = drive.version
+            let batch = drive.batch()
+            try await batch.write(from: Pieces(content(1, byteCount: 200_000)), to: "/a")
+            await #expect(throws: PieceFault.self) {
+                try await batch.write(from: Pieces(content(2, byteCount: 9), fails: true), to: "/b")
+            }
+            #expect(try await batch.entry(at: "/b") == nil)
+            try await batch.write(from: Pieces(content(3, byteCount: 7)), to: "/c")
+            #expect(drive.version == before)
+            #expect(try await drive.read("/a") == bytes("old"))
+            try await batch.flush()
+            #expect(try await drive.paths() == ["/a", "/c"])
+            #expect(try await drive.read("/a") == content(1, byteCount: 200_000))
+            #expect(try await drive.read("/c") == content(3, byteCount: 7))
+        }
+    }
+
+    @Test func contentIsCutWhereTheNetworkCutsIt() throws {
+        // Spec 50 section 8.8.
+        var state: UInt32 = 1
+        let content = (0..<16 << 20).map { _ -> UInt8 in
+            state = state &* 1_664_525 &+ 1_013_904_223
+            return UInt8(state >> 24)
+        }
+        try withDrive { drive in
+            let writer = try drive.writer(to: "/x", blocking: .byContent)
+            var start = 0
+            while start < content.count {
+                let end = min(content.count, start + 999_983)
+                try await writer.write(Array(content[start..<end]))
+                start = end
+            }
+            let entry = try await writer.finish()
+            let log = try await drive.contentDatabase()
+            var counts: [Int] = []
+            for try await block in log.blocks(from: 0, .localOnly) { counts.append(block.count) }
+            #expect(
+                counts == [
+                    1_257_677, 895_311, 699_655, 4_267_819, 924_995, 661_016, 689_405, 1_737_290, 4_622_700, 1_021_348,
+                ])
+            #expect(entry.byteCount == 16 << 20)
+            let middle = UInt64(2_000_000)..<2_000_100
+            #expect(try await drive.streamed("/x", range: middle) == Array(content[2_000_000..<2_000_100]))
+        }
+    }
+
     @Test func batchesAreOneVersion() throws {
         try withDrive { drive in
             let batch = drive.batch()
@@ -403,5 +452,35 @@ func failure(_ body: () async throws -> Void) async -> DDriveError.Code? {
         return nil
     } catch {
         return (error as? DDriveError)?.code ?? .init("\(error)")
+    }
+}
+
+/// Why a stream of a test ends early.
+private struct PieceFault: Error {}
+
+/// Content in pieces, which may fail at the end.
+private struct Pieces: AsyncSequence, Sendable {
+    let bytes: [UInt8]
+    let fails: Bool
+
+    init(_ bytes: [UInt8], fails: Bool = false) {
+        self.bytes = bytes
+        self.fails = fails
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(rest: bytes[...], fails: fails) }
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        var rest: ArraySlice<UInt8>
+        let fails: Bool
+
+        mutating func next() async throws -> [UInt8]? {
+            guard !rest.isEmpty else {
+                if fails { throw PieceFault() }
+                return nil
+            }
+            defer { rest = rest.dropFirst(60_000) }
+            return Array(rest.prefix(60_000))
+        }
     }
 }

@@ -41,6 +41,29 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases) func manyReadsAtOnceKeepTheirOrder(_ kind: Kind) async throws {
+        try await withStore(kind) { store in
+            // Some large enough for files of their own, some empty, some absent.
+            func value(_ index: Int) -> [UInt8]? {
+                let count = index % 7 == 0 ? 10_000 : index % 4
+                return index % 5 == 0 ? nil : [UInt8](repeating: UInt8(index % 251), count: count)
+            }
+            func key(_ index: Int) -> [UInt8] { [1, UInt8(index >> 8), UInt8(index & 255)] }
+            var batch = WriteBatch()
+            for index in 0..<500 { if let value = value(index) { batch.put(key(index), value) } }
+            try await store.apply(batch, durability: .processCrash)
+            let order = Array(0..<500) + [7, 7, 3] + Array((0..<40).reversed())
+            #expect(try await store.read(order.map(key)) == order.map(value))
+            let nothing = try await store.read([])
+            #expect(nothing.isEmpty)
+            for index in 0..<100 {
+                let expected = value(index).map { ImmediateRead.value($0) } ?? .absent
+                let read = try store.readImmediately(key(index))
+                #expect(read == expected || read == .wouldWait)
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func rangesAreHalfOpenInBothDirections(_ kind: Kind) async throws {
         try await withStore(kind) { store in
             var batch = WriteBatch()

@@ -1,14 +1,40 @@
 import DWeb
 
 extension DDrive {
-    /// Removes everything below a folder at once, and returns the paths.
-    func removeAll(in folder: String) async throws -> [String] {
-        var paths: [String] = []
-        for try await entry in entries(in: folder) { paths.append(entry.path) }
+    /// Removes files, and folders with everything below them if asked, as one change: all or nothing.
+    ///
+    /// - Returns: The paths of the files that were removed.
+    func removeAll(_ paths: [String], isRecursive: Bool) async throws -> [String] {
         let batch = batch()
-        for path in paths { try await batch.remove(path) }
-        try await batch.flush()
-        return paths
+        do {
+            var removed: [String] = []
+            for path in paths { removed += try await stageRemoval(of: path, isRecursive: isRecursive, in: batch) }
+            try await batch.flush()
+            return removed
+        } catch {
+            await batch.close()
+            throw error
+        }
+    }
+
+    private func stageRemoval(
+        of path: String, isRecursive: Bool, in batch: DriveBatch
+    ) async throws -> [String] {
+        if path != "/", let entry = try await entry(at: path) {
+            // What another argument named already is gone as well.
+            return try await batch.remove(entry.path) ? [entry.path] : []
+        }
+        guard isRecursive else {
+            throw CommandFailure(.failure, "There is no file at \(path); folders need --recursive.")
+        }
+        var removed: [String] = []
+        var isEmpty = true
+        for try await entry in entries(in: path) {
+            isEmpty = false
+            if try await batch.remove(entry.path) { removed.append(entry.path) }
+        }
+        guard !isEmpty else { throw CommandFailure(.failure, "There is nothing at \(path).") }
+        return removed
     }
 
     /// Moves a file, or everything below a folder at once, and returns the new paths.

@@ -4,7 +4,8 @@ import DWeb
 /// `dweb drive rm`.
 struct DriveRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rm", abstract: "Remove files from a drive. Older versions keep them.")
+        commandName: "rm", abstract: "Remove files from a drive. Older versions keep them.",
+        discussion: "Several paths are one change: where one of them is missing, none is removed.")
 
     @OptionGroup var options: DriveWriteOptions
 
@@ -17,19 +18,7 @@ struct DriveRemoveCommand: AsyncParsableCommand {
     func run() async throws {
         let (console, paths, isRecursive) = (options.output.console, paths, recursive)
         try await options.writing { drive in
-            var removed: [String] = []
-            for path in paths {
-                if path != "/", try await drive.remove(path) {
-                    removed.append(path)
-                    continue
-                }
-                guard isRecursive else {
-                    throw CommandFailure(.failure, "There is no file at \(path); folders need --recursive.")
-                }
-                let all = try await drive.removeAll(in: path)
-                guard !all.isEmpty else { throw CommandFailure(.failure, "There is nothing at \(path).") }
-                removed += all
-            }
+            let removed = try await drive.removeAll(paths, isRecursive: isRecursive)
             console.emit(
                 DriveChangeReport(key: drive.key.text, version: drive.version, paths: removed),
                 text: removed.joined(separator: "\n"))
