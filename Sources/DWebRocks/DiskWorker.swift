@@ -24,4 +24,11 @@ struct DiskWorker: Sendable {
         }
         return try outcome.get()
     }
+
+    /// Waits until everything that was begun has ended and has let go of what it held.
+    func drain() async {
+        await withCheckedContinuation { continuation in
+            queue.async(flags: .barrier) { continuation.resume() }
+        }
+    }
 }

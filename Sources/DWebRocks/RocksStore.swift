@@ -96,6 +96,8 @@ final class RocksStore: KeyValueStore {
             return LastReference(database)
         }
         guard let last else { return }
+        // A read that has answered may still hold the database for a moment, which then would be open after this.
+        await reader.drain()
         // Closing flushes, which must not happen on the thread of the caller.
         _ = try? await writer.run { () throws(PortError) in last.database.withLock { $0 = nil } }
         marker?.release()
