@@ -33,14 +33,27 @@ struct DWebCommand: AsyncParsableCommand {
         #endif
     }
 
+    /// Tells who asks for a command of the daemon, in a program that was built without it, how to get one that has it.
+    private static func nameMissingCommand() throws {
+        #if !Daemon
+            let names: Set = ["daemon", "status", "seed", "unseed", "peers", "limits", "serve"]
+            guard let name = CommandLine.arguments.dropFirst().first, names.contains(name) else { return }
+            throw CommandFailure(
+                .usage,
+                "'dweb \(name)' is part of the daemon, which this program was built without; "
+                    + "'scripts/build --daemon' builds one that has it.")
+        #endif
+    }
+
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {
         // The loop does nearly all work, so threads have little to contend for.
         ProcessMemory.limitArenas(to: 2)
         ParentWatch.startIfAsked()
         do {
-            var command = try parseAsRoot()
             do {
+                try nameMissingCommand()
+                var command = try parseAsRoot()
                 if var asynchronous = command as? any AsyncParsableCommand {
                     try await asynchronous.run()
                 } else {

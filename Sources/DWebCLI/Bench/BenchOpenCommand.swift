@@ -25,12 +25,11 @@ struct BenchOpenCommand: AsyncParsableCommand {
 
     func run() async throws {
         let console = output.console
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-bench-\(UUID().uuidString)")
-            .path
+        let folder = BenchStore.folder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let blocks = blocks
         try await untilInterrupted {
-            try await BenchOpenCommand.with(folder) { store in
+            try await BenchStore.with(RocksStorage(), at: folder) { _, store in
                 let log = try await store.database(named: "bench")
                 while log.length < blocks {
                     let count = min(10_000, blocks - log.length)
@@ -56,27 +55,6 @@ struct BenchOpenCommand: AsyncParsableCommand {
                 """)
     }
 
-    fileprivate static func with(
-        _ folder: String, _ body: @escaping @Sendable (Basestore) async throws -> Void
-    ) async throws {
-        let loop = PosixLoop()
-        let outcome: Result<Void, any Error>
-        do {
-            let store = try await Basestore.open(
-                folder, runtime: DWebRuntime.posix(loop: loop, storage: RocksStorage()))
-            do {
-                outcome = .success(try await body(store))
-            } catch {
-                outcome = .failure(error)
-            }
-            await store.close()
-        } catch {
-            outcome = .failure(error)
-        }
-        await loop.shutdown()
-        try outcome.get()
-    }
-
     /// `dweb bench open-again`: the process that opens what the other one wrote.
     struct Again: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -89,7 +67,7 @@ struct BenchOpenCommand: AsyncParsableCommand {
             let console = output.console
             let clock = ContinuousClock()
             let start = clock.now
-            try await BenchOpenCommand.with(folder) { store in
+            try await BenchStore.with(RocksStorage(), at: folder) { _, store in
                 let storeMilliseconds = (clock.now - start).milliseconds
                 let memory = ProcessFigures.residentByteCount
                 let opening = clock.now

@@ -7,9 +7,22 @@ enum BenchStore {
     static func with<Result: Sendable>(
         isMemory: Bool, _ body: @escaping @Sendable (DWebRuntime, Basestore) async throws -> Result
     ) async throws -> Result {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-bench-\(UUID().uuidString)").path
+        let path = folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try await with(isMemory ? MemoryStorage() : RocksStorage(), at: path, body)
+    }
+
+    /// A folder that nothing has yet.
+    static func folder() -> String {
+        FileManager.default.temporaryDirectory.appendingPathComponent("dweb-bench-\(UUID().uuidString)").path
+    }
+
+    /// Opens the store at `path` and runs `body` with it.
+    static func with<Result: Sendable>(
+        _ storage: any StorageProvider, at path: String,
+        _ body: @escaping @Sendable (DWebRuntime, Basestore) async throws -> Result
+    ) async throws -> Result {
         let loop = PosixLoop()
-        let storage: any StorageProvider = isMemory ? MemoryStorage() : RocksStorage()
         let outcome: Swift.Result<Result, any Error>
         do {
             let runtime = DWebRuntime.posix(loop: loop, storage: storage)
@@ -25,7 +38,6 @@ enum BenchStore {
             outcome = .failure(error)
         }
         await loop.shutdown()
-        try? FileManager.default.removeItem(atPath: path)
         return try outcome.get()
     }
 
