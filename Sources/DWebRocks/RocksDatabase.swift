@@ -141,6 +141,7 @@ final class RocksDatabase: @unchecked Sendable {
         // records are, goes without filters: what is looked for is mostly there.
         rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
         rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1)
+        rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1)
         rocksdb_options_set_optimize_filters_for_hits(options, 1)
         let cache = rocksdb_cache_create_lru(blockCacheByteCount)!
         rocksdb_block_based_options_set_block_cache(table, cache)

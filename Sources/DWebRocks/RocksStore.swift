@@ -31,7 +31,8 @@ final class RocksStore: KeyValueStore {
         let start = ContinuousClock.now
         let result = try database.read(key, isImmediate: false)
         let time = start.duration(to: .now)
-        if time > ReadPace.quickTime { pace.withLock { $0.note(1, time) } }
+        let isLarge = if case .value(let value) = result { value.count >= ReadPace.largeByteCount } else { false }
+        if isLarge || time > ReadPace.quickTime { pace.withLock { $0.note(1, time, isLarge: isLarge) } }
         return result
     }
 
@@ -42,7 +43,8 @@ final class RocksStore: KeyValueStore {
             let values = try database.read(keys)
             return (values, start.duration(to: .now))
         }
-        if !keys.isEmpty { pace.withLock { $0.note(keys.count, time) } }
+        let isLarge = values.contains { ($0?.count ?? 0) >= ReadPace.largeByteCount }
+        if !keys.isEmpty { pace.withLock { $0.note(keys.count, time, isLarge: isLarge) } }
         return values
     }
 
@@ -122,19 +124,24 @@ final class RocksStore: KeyValueStore {
 }
 
 /// Whether reads of the medium are quick, which they are where the system holds the files in memory: then they are made
-/// at once, since a hop to another thread and back takes several times longer than they do. One slow read ends that.
+/// at once, since a hop to another thread and back takes several times longer than they do. One slow read ends that, and
+/// so does a large value: copying and checking those is work that another thread can do meanwhile.
 private struct ReadPace {
     private var quickCount = 0
 
-    /// Reads from the system's memory take about 10 us, a hop and back 50, a good medium 100, a slow one 10,000.
-    static let quickTime: Duration = .microseconds(200)
+    /// Reads from the system's memory take about 10 us, a hop and back 50, a good medium 100, a slow one 10,000. With a
+    /// higher limit, replication waits for reads that another thread could have made: measured, docs/benchmarks.md.
+    static let quickTime: Duration = .microseconds(40)
+    /// Values of this size lie in files of their own; spec 40 section 16.2.
+    static let largeByteCount = 4_096
     private static let enoughCount = 64
 
     var isQuick: Bool { quickCount >= ReadPace.enoughCount }
 
     /// Takes note of reads that took `time` together.
-    mutating func note(_ count: Int, _ time: Duration) {
-        quickCount = time <= ReadPace.quickTime * count ? min(ReadPace.enoughCount, quickCount + count) : 0
+    mutating func note(_ count: Int, _ time: Duration, isLarge: Bool) {
+        let isQuick = !isLarge && time <= ReadPace.quickTime * count
+        quickCount = isQuick ? min(ReadPace.enoughCount, quickCount + count) : 0
     }
 }
 
