@@ -1,4 +1,7 @@
 // swift-format-ignore-file
+// Made by scripts/generate-protos from Protos/, hence its length. Large messages are unchecked Sendable because
+// they hold their fields in an object that is copied before it is changed when it is shared; the default
+// instance of that object is never changed.
 #if Daemon
 // DO NOT EDIT.
 // swift-format-ignore-file

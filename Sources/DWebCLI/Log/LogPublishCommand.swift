@@ -112,9 +112,3 @@ func fillLog(_ database: DDatabase, from source: BlockSource, total: UInt64?, co
         )
     }
 }
-
-/// Carries a value into a task that alone uses it from then on; the compiler cannot see that the sender forgets it.
-struct UncheckedTransfer<Value>: @unchecked Sendable {
-    let value: Value
-    init(_ value: Value) { self.value = value }
-}

@@ -14,7 +14,8 @@ struct SecretOptions: ParsableArguments {
     func keyPair() throws -> KeyPair? {
         guard let path else { return nil }
         if let text = try? String(contentsOfFile: path, encoding: .utf8) {
-            let digits = text.filter { !$0.isWhitespace }
+            // Around the digits only: within them, white space is a mistake that their count tells.
+            let digits = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
             guard digits.count == 64, let seed = try? PublicKey(text: digits).bytes32 else {
                 throw CommandFailure(.storage, "The file '\(path)' does not hold 64 hexadecimal digits.")
             }
