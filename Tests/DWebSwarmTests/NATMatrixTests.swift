@@ -9,11 +9,20 @@ import Testing
 
     @Test(arguments: NATPair.all)
     func everyPairConnectsAsTheTableSays(pair: NATPair) throws {
-        for seed in Self.fixedSeeds + [UInt64.random(in: 1_000...(.max))] {
+        var seeds = Self.fixedSeeds + [freshSeed]
+        var isSecondChance = false
+        while let seed = seeds.popLast() {
             var setup = NATLab.Setup(seed: seed)
             setup.loss = 0.02
             let result = try NATLab.run(pair, setup)
             let message: Comment = "\(pair), seed \(seed): \(result)"
+            #expect(result.isIntact, message)
+            // Of a thousand birthday punches one misses: what a fresh seed may do once, it may not do twice in a row.
+            if pair.way == .birthday, result.finalPath == .relayed, !Self.fixedSeeds.contains(seed), !isSecondChance {
+                isSecondChance = true
+                seeds.append(freshSeed)
+                continue
+            }
             let wanted: ConnectionPath =
                 switch pair.way {
                 case .open: .open
@@ -22,7 +31,8 @@ import Testing
                 }
             #expect(result.finalPath == wanted, message)
             #expect(result.finalTime.map { $0 <= pair.timeLimit } == true, message)
-            #expect(result.isIntact, message)
         }
     }
+
+    private var freshSeed: UInt64 { .random(in: 1_000...(.max)) }
 }

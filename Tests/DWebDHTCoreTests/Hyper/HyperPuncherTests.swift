@@ -186,4 +186,21 @@ import Testing
         let released = context.actions.count { if case .releaseSocket = $0 { true } else { false } }
         #expect(bound == 4 && released == 3)
     }
+
+    @Test(arguments: [Firewall.unknown, .consistent])
+    func aReopenedSocketMayBeRandomIfThePeersIsNot(remoteFirewall: Firewall) {
+        var context = context()
+        context.recentNodes = (0..<4).map { SocketAddress(ipv4: 8, 8, 8, $0, port: 1) }
+        var puncher = Puncher(isInitiator: false, remoteFirewall: remoteFirewall, &context)
+        // Of eight pings over two passes none is answered.
+        while !puncher.nat.isAnalyzed { puncher.sampled(puncher.socket, reply: nil, &context) }
+        #expect(verdict(&puncher, false, &context) == .unstable)
+        #expect(verdict(&puncher, true, &context) == .pending)
+        for index in 0..<4 {
+            puncher.addSample(
+                own.with(port: UInt16(10 + index)), from: SocketAddress(ipv4: 8, 8, 8, UInt8(index), port: 1), context)
+        }
+        #expect(puncher.nat.firewall == .random)
+        #expect(verdict(&puncher, true, &context) == .stable)
+    }
 }

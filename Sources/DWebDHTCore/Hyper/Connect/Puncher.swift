@@ -96,10 +96,9 @@ struct Puncher: Sendable {
     /// Whether the two networks can be punched through; tries up to three other sockets if `allowsReopening`.
     mutating func verdict(allowsReopening: Bool, _ context: inout HyperContext) -> Verdict {
         guard nat.isAnalyzed else { return .pending }
-        guard isUnstable else {
-            if reopenCount == 0 { return .stable }
-            return Puncher.coerced(nat.firewall) == .consistent ? .stable : .unstable
-        }
+        // A socket whose samples got lost is replaced too: that the next one turns out random is no reason to give up,
+        // as long as the peer's side is not random as well.
+        guard isUnstable else { return .stable }
         guard allowsReopening, !isPunching, !isDone, reopenCount < Puncher.reopenLimit else { return .unstable }
         reopenCount += 1
         context.actions.append(.releaseSocket(socket))
