@@ -189,9 +189,10 @@ extension DHTNode {
         return begin(
             { machine, now in
                 switch kind {
-                case .announce(let clears):
+                case .announce(let clears, let isAmongMany):
                     machine.announce(
-                        topic, as: keyPair, relayAddresses: relayAddresses, isClearing: clears, isPaced: true, now: now)
+                        topic, as: keyPair, relayAddresses: relayAddresses, isClearing: clears,
+                        isAmongMany: isAmongMany, isPaced: true, now: now)
                 case .lookupAndUnannounce: machine.unannounce(topic, as: keyPair, isPaced: true, now: now)
                 case .lookup: machine.lookup(topic, isPaced: true, now: now)
                 }

@@ -1,12 +1,16 @@
 import ArgumentParser
 import DWeb
 import DWebEssentials
+import Synchronization
 
 /// `dweb bench topics`: many topics announced by one process, on a private DHT in another.
 struct BenchTopicsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "topics", abstract: "Announce many topics from one process; count packets and memory.",
-        discussion: "The DHT runs in a process of its own. Ends when every topic was announced once, or at --limit.")
+        discussion: """
+            The DHT runs in a process of its own. Ends when every topic was announced once and --keep is over, or at \
+            --limit. Some topics are then looked up: what is found is what was kept announced.
+            """)
 
     @Option(help: "The number of topics.")
     var topics: Int = 10_000
@@ -17,6 +21,12 @@ struct BenchTopicsCommand: AsyncParsableCommand {
     @Option(help: "The longest time to measure, in seconds.")
     var limit: Int = 4_000
 
+    @Option(help: "How long to go on once every topic was announced, in seconds.")
+    var keep: Int = 0
+
+    @Option(help: "The number of topics that are looked up at the end.")
+    var sample: Int = 200
+
     @OptionGroup var output: OutputOptions
 
     private struct Bootstrap: Decodable { let bootstrap: String }
@@ -24,17 +34,24 @@ struct BenchTopicsCommand: AsyncParsableCommand {
     private struct Figures: Encodable {
         let topics: Int
         let announced: Int
+        /// Until every topic was announced once; nil if that was not reached.
+        let announceSeconds: Double?
         let seconds: Double
         let packetsSent: UInt64
         let mostPacketsPerSecond: UInt64
         let peakMemoryMiB: Double
         let cpuSeconds: Double
+        let sampled: Int
+        let found: Int
+        /// Of the topics that were found, how many nodes answered with this peer, on the average.
+        let meanHolderCount: Double
     }
 
     func validate() throws {
         guard (1...1_000_000).contains(topics) else { throw ValidationError("--topics takes 1 to 1000000.") }
         guard (3...1_000).contains(nodes) else { throw ValidationError("--nodes takes 3 to 1000.") }
-        guard limit > 0 else { throw ValidationError("--limit takes seconds.") }
+        guard limit > 0, keep >= 0 else { throw ValidationError("--limit and --keep take seconds.") }
+        guard sample >= 0 else { throw ValidationError("--sample takes a number of topics.") }
     }
 
     func run() async throws {
@@ -89,34 +106,63 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         let cpu = ProcessFigures.processorSeconds
         let (begin, traffic) = await swarm.dht.timedTraffic
         let sentBefore = traffic.sentDatagramCount
-        for number in 0..<topics { try await swarm.join(Topic(hashing: "topic \(number)"), as: .announce) }
+        for number in 0..<topics { try await swarm.join(topic(number), as: .announce) }
         // A count every tenth of a second, with its moment: a busy machine looks late.
         var counts: [(time: MonotonicTime, count: UInt64)] = [(begin, sentBefore)]
         var announced = 0
-        while announced < topics, ContinuousClock.now - start < .seconds(limit) {
+        var announceTime: Duration?
+        func isOver() -> Bool {
+            let elapsed = ContinuousClock.now - start
+            return elapsed > .seconds(limit) || announceTime.map { elapsed - $0 >= .seconds(keep) } ?? false
+        }
+        while !isOver() {
             try await Task.sleep(for: .milliseconds(100))
             let (time, traffic) = await swarm.dht.timedTraffic
             let count = traffic.sentDatagramCount
             counts.append((time, count))
             guard counts.count % 50 == 0 else { continue }
             announced = await swarm.announcedTopicCount
+            if announced == topics, announceTime == nil { announceTime = ContinuousClock.now - start }
             console.showProgress("\(announced) of \(topics) topics, \(count - sentBefore) packets")
         }
         console.endProgress()
         let most = BenchTopicsCommand.busiestSecond(counts)
+        let seconds = (ContinuousClock.now - start).seconds
+        let peakMemory = Double(ProcessFigures.peakMemoryByteCount) / 1_048_576
+        let cpuSeconds = ProcessFigures.processorSeconds - cpu
+        let holders = try await lookUpSample(swarm)
+        let found = holders.filter { $0 > 0 }
         let figures = Figures(
-            topics: topics, announced: announced, seconds: (ContinuousClock.now - start).seconds,
+            topics: topics, announced: announced, announceSeconds: announceTime?.seconds, seconds: seconds,
             packetsSent: counts[counts.count - 1].count - sentBefore, mostPacketsPerSecond: most,
-            peakMemoryMiB: Double(ProcessFigures.peakMemoryByteCount) / 1_048_576,
-            cpuSeconds: ProcessFigures.processorSeconds - cpu)
+            peakMemoryMiB: peakMemory, cpuSeconds: cpuSeconds, sampled: holders.count, found: found.count,
+            meanHolderCount: Double(found.reduce(0, +)) / Double(max(1, found.count)))
         console.emit(
             figures,
             text: """
-                \(figures.announced) of \(topics) topics in \(Int(figures.seconds)) s
+                \(figures.announced) of \(topics) topics in \(Int(figures.announceSeconds ?? seconds)) s
+                measured               \(Int(seconds)) s
                 packets sent           \(figures.packetsSent)
                 most in one second     \(figures.mostPacketsPerSecond)
                 peak memory            \(figures.peakMemoryMiB.text(decimals: 1)) MiB
                 CPU                    \(figures.cpuSeconds.text(decimals: 1)) s
+                found at the end       \(figures.found) of \(figures.sampled), at \(figures.meanHolderCount.text(decimals: 1)) nodes each
                 """)
+    }
+
+    private func topic(_ number: Int) -> Topic { Topic(hashing: "topic \(number)") }
+
+    /// For topics from all over: the number of nodes that name this peer.
+    private func lookUpSample(_ swarm: DSwarm) async throws -> [Int] {
+        let key = swarm.identity.publicKey
+        var counts: [Int] = []
+        for number in stride(from: 0, to: topics, by: max(1, topics / max(1, sample))).prefix(sample) {
+            let count = Mutex(0)
+            try await swarm.dht.lookup(topic(number)) { peer in
+                if peer.publicKey == key { count.withLock { $0 += 1 } }
+            }
+            counts.append(count.withLock { $0 })
+        }
+        return counts
     }
 }

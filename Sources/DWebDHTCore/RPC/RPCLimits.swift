@@ -51,9 +51,10 @@ package enum RPCConstants {
     package static let delayedPingLimitMilliseconds: UInt32 = 10000
     /// Requests sent per slot of the congestion window; twice as many in all four.
     package static let congestionWindow = 80
-    /// Requests per second that are paced; with ``pacedBurst`` at most 190 in any second, so that
-    /// with a node's upkeep there are no 200.
-    package static let pacedRate = 140
+    /// Requests per second that are paced, in the long run.
+    package static let pacedRate = 185
+    /// The most that are paced in any second, so that with a node's upkeep there are no 200.
+    package static let pacedLimitPerSecond = 190
     /// Paced requests that may leave at once.
     package static let pacedBurst = 50
     /// How long a slot of the congestion window lasts.

@@ -37,6 +37,9 @@ extension RPCNode {
         settle(now: now)
     }
 
+    /// The closest nodes that the query has found so far, the closest first; none if it has ended.
+    package func closestReplies(of query: QueryID) -> [RPCReply] { queries[query.sequence]?.closest ?? [] }
+
     // MARK: Running
 
     func startBackgroundQuery(target: Bytes32, owner: RPCQuery.Owner, now: MonotonicTime) {

@@ -16,6 +16,8 @@ package struct RPCRequestOptions: Sendable {
     package var timeToLive: UInt8 = 0
     /// Whether it waits for its turn among all paced ones; see ``RPCConstants/pacedRate``.
     package var isPaced = false
+    /// Whether it waits in front of the other paced ones: what it carries will not stay good for long.
+    package var isHurried = false
     /// How long each attempt waits.
     package var timeout = RPCConstants.requestTimeout
 
@@ -200,7 +202,7 @@ extension RPCNode {
         guard let request = requests[transaction] else { return }
         if request.options.isPaced, phase != .running || !pacedRequests.isEmpty || !pacer.take(now: now) {
             request.deadline = nil
-            pacedRequests.append(request.id)
+            if request.options.isHurried { pacedRequests.prepend(request.id) } else { pacedRequests.append(request.id) }
             return
         }
         sendUnpaced(transaction, now: now)

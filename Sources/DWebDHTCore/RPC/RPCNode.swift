@@ -31,7 +31,8 @@ package final class RPCNode {
     var deferredFailures: Deque<DeferredFailure> = []
     var timers: Heap<RPCTimer> = []
     var congestion: CongestionWindow
-    var pacer = RequestPacer(rate: RPCConstants.pacedRate, burst: RPCConstants.pacedBurst)
+    var pacer = RequestPacer(
+        rate: RPCConstants.pacedRate, burst: RPCConstants.pacedBurst, limitPerSecond: RPCConstants.pacedLimitPerSecond)
     var pacedRequests: Deque<RequestID> = []
     var gate = SourceGate()
     var tokens: TokenIssuer

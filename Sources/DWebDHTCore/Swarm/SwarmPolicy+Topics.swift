@@ -1,5 +1,4 @@
 package import DWebBase
-import DequeModule
 import HeapModule
 import OrderedCollections
 
@@ -213,11 +212,12 @@ extension SwarmPolicy {
         }
         guard refreshTopics.count < SwarmLimits.refreshes else {
             topics[topic]!.isRefreshHeld = true
-            waitingTopics.append(topic)
+            waitingTopics.append(topic, isNew: discovery.isNewlyAnnounced)
             return
         }
         let id = SwarmRefreshID(sequence: makeSequence())
-        let kind = discovery.isSecondLook ? .lookup : topics[topic]!.takeKind()
+        let kind = 
+            discovery.isSecondLook ? .lookup : topics[topic]!.takeKind(isAmongMany: !waitingTopics.isEmpty)
         topics[topic]!.isRefreshHeld = false
         topics[topic]!.activeRefresh = id
         topics[topic]!.activeKind = kind

@@ -60,7 +60,7 @@ package struct SwarmPolicy: Sendable {
     var leavingTopics = OrderedSet<Bytes32>()
     var refreshTopics: [SwarmRefreshID: Bytes32] = [:]
     /// Topics whose query waits until fewer run.
-    var waitingTopics = Deque<Bytes32>()
+    var waitingTopics = TopicTurns()
     var topicTimers = Heap<TopicTimer>()
     var sessionTopics: [SwarmSessionID: Bytes32] = [:]
     var flushes: [PendingFlush] = []

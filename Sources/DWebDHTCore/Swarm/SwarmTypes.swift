@@ -32,7 +32,10 @@ package struct SwarmFlushID: Hashable, Sendable, Comparable {
 /// What a query for a topic does.
 package enum SwarmRefreshKind: Equatable, Sendable {
     /// Look up and announce; `clears` asks to remove this node's older announcements first.
-    case announce(clears: Bool)
+    ///
+    /// `isAmongMany`: at the nodes that the last search for a neighbouring topic found, if there is one; neither looks up
+    /// nor clears then.
+    case announce(clears: Bool, isAmongMany: Bool = false)
     /// Look up and remove this node's announcement.
     case lookupAndUnannounce
     /// Look up.

@@ -46,13 +46,16 @@ struct TopicDiscovery: Sendable {
     var isRefreshing: Bool { activeRefresh != nil || isRefreshHeld }
 
     /// The kind of the query that is due now. Notes that a first announcement happened.
-    mutating func takeKind() -> SwarmRefreshKind {
+    ///
+    /// - Parameter isAmongMany: Whether further topics wait for their turn.
+    mutating func takeKind(isAmongMany: Bool) -> SwarmRefreshKind {
         if activeRoles.contains(.announce) {
             defer {
                 isFirstAnnounce = false
                 needsUnannounce = true
             }
-            return .announce(clears: isFirstAnnounce)
+            // A lookup cannot do without a search.
+            return .announce(clears: isFirstAnnounce, isAmongMany: isAmongMany && activeRoles == .announce)
         }
         return needsUnannounce ? .lookupAndUnannounce : .lookup
     }

@@ -76,8 +76,8 @@ extension [SwarmOutput] {
         compactMap { if case .connect(let id, let key, _, let forces) = $0 { (id, key, forces) } else { nil } }
     }
 
-    var refreshes: [(id: SwarmRefreshID, kind: SwarmRefreshKind)] {
-        compactMap { if case .startRefresh(let id, _, let kind) = $0 { (id, kind) } else { nil } }
+    var refreshes: [(id: SwarmRefreshID, topic: Bytes32, kind: SwarmRefreshKind)] {
+        compactMap { if case .startRefresh(let id, let topic, let kind) = $0 { (id, topic, kind) } else { nil } }
     }
 
     var flushes: [Bool] { compactMap { if case .flushFinished(_, let value) = $0 { value } else { nil } } }

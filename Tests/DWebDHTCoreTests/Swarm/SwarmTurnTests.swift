@@ -46,6 +46,30 @@ import Testing
         #expect((600...735).contains(all[2].time.seconds))
     }
 
+    @Test func ofManyTopicsOnlyThoseThatAreNotLookedUpShareSearches() {
+        var rig = Rig()
+        let topics = (1...40).map { Bytes32(repeating: UInt8($0)) }
+        _ = rig.act { policy, now in
+            for (index, topic) in topics.reversed().enumerated() {
+                _ = policy.join(topic, as: index % 2 == 0 ? .announce : .both, now: now)
+            }
+        }
+        var running = rig.act { $0.listening(true, now: $1) }.refreshes
+        #expect(running.map(\.kind) == Array(repeating: .announce(clears: true), count: SwarmLimits.refreshes))
+        var later: [(topic: Bytes32, kind: SwarmRefreshKind)] = []
+        while !running.isEmpty {
+            let first = running.removeFirst()
+            let started = rig.act { $0.finished(first.id, succeeded: true, now: $1) }.refreshes
+            later += started.map { ($0.topic, $0.kind) }
+            running += started
+        }
+        #expect(later.map(\.topic) == Array(topics.prefix(40 - SwarmLimits.refreshes)))
+        for (number, entry) in later.enumerated() {
+            let isAmongMany = number % 2 == 1 && number + 1 < later.count
+            #expect(entry.kind == .announce(clears: true, isAmongMany: isAmongMany))
+        }
+    }
+
     @Test func whoFoundSomebodyLooksOnceMoreOnly() {
         var rig = announced(finds: Rig.key(5))
         #expect(looks(&rig, for: .seconds(60)).map(\.kind) == [.lookup])

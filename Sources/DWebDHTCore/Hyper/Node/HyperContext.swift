@@ -12,6 +12,7 @@ struct HyperCall: Sendable {
     var socket: SocketID?
     var retryCount = RPCConstants.retryCount
     var isPaced = false
+    var isHurried = false
 
     static func external(
         _ command: HyperCommand, to address: SocketAddress, target: Bytes32?, token: Bytes32? = nil,
@@ -47,8 +48,10 @@ enum HyperTag: Hashable, Sendable {
     case leaving(SocketAddress)
     /// An UNANNOUNCE to a relay that is to be left.
     case left(SocketAddress)
-    /// A commit of a query.
-    case commit(QueryID)
+    /// A commit of a query; nil for one of an operation without a query.
+    case commit(QueryID?)
+    /// The second attempt at a commit, with the token that came with the refusal of the first.
+    case recommit(QueryID?)
     /// An UNANNOUNCE during a query.
     case unannounce
     /// A ping that an operation consists of.

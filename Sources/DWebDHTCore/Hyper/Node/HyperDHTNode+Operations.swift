@@ -20,16 +20,22 @@ extension HyperDHTNode {
     ///   - relayAddresses: Nodes that lead to the peer, at most three; see ``relayAddresses(of:)``.
     ///   - isClearing: Whether earlier announcements of the same key are withdrawn first, wherever they are met.
     ///   - bump: Asks for attention: a time in milliseconds since 1970, 0 for none.
+    ///   - isAmongMany: Whether a neighbouring topic's search of the last seconds will do instead of one of its own. Then
+    ///     nobody is looked up and nothing is withdrawn.
     ///   - isPaced: See ``lookup(_:isPaced:now:)``.
     package func announce(
         _ topic: Bytes32, as keyPair: KeyPair, relayAddresses: [SocketAddress], isClearing: Bool = false,
-        bump: UInt64 = 0, isPaced: Bool = false, now: MonotonicTime
+        bump: UInt64 = 0, isAmongMany: Bool = false, isPaced: Bool = false, now: MonotonicTime
     ) -> OperationID {
         let relays = Array(relayAddresses.prefix(HyperLimits.relayAddressCount))
         var operation = HyperOperation(
             kind: .announce(keyPair, relayAddresses: relays, bump: bump), target: topic)
-        operation.withdrawing = isClearing ? keyPair : nil
         operation.isPaced = isPaced
+        if isAmongMany, let nodes = neighborhoods.nodes(near: topic, now: now) {
+            return store(operation, at: nodes, now: now)
+        }
+        operation.withdrawing = isClearing ? keyPair : nil
+        operation.sharesSearch = isAmongMany
         return begin(operation, .lookup, commits: true, now: now)
     }
 
@@ -91,8 +97,8 @@ extension HyperDHTNode {
 
     /// Ends an operation early; it finishes as ``OperationError/cancelled``.
     package func cancel(_ operation: OperationID, now: MonotonicTime) {
-        if case .ping = operations[operation]?.kind { return cancelPing(operation, now: now) }
-        guard let query = operations[operation]?.query else { return }
+        guard operations[operation] != nil else { return }
+        guard let query = operations[operation]!.query else { return cancelRequests(of: operation, now: now) }
         queryOwners[query] = nil
         finish(operation, error: .cancelled)
         rpc.cancel(query, now: now)
@@ -140,6 +146,25 @@ extension HyperDHTNode {
         return id
     }
 
+    /// Stores at given nodes, without a search.
+    private func store(_ operation: HyperOperation, at nodes: [RPCReply], now: MonotonicTime) -> OperationID {
+        let id = OperationID(sequence: makeSequence())
+        operations[id] = operation
+        let calls = nodes.compactMap { operation.commitCall($0) }
+        operations[id]!.pendingCommitCount = calls.count
+        operations[id]!.result.closestNodes = nodes.map(\.from.address)
+        guard operations.count <= HyperLimits.operationCount, !calls.isEmpty else {
+            finish(id, error: calls.isEmpty ? .tooFewNodes : .tooManyOperations)
+            return id
+        }
+        for var call in calls {
+            call.isPaced = operation.isPaced
+            request(call, tag: .commit(nil), owner: .operation(id), now: now)
+        }
+        settle(now: now)
+        return id
+    }
+
     func finish(_ id: OperationID, error: OperationError?) {
         guard var result = operations.removeValue(forKey: id)?.result else { return }
         result.error = error
@@ -181,6 +206,10 @@ extension HyperDHTNode {
         guard let operation = operations[id] else {
             return rpc.commitFinished(query, succeeded: false, now: now)
         }
+        if operation.sharesSearch {
+            operations[id]!.sharesSearch = false
+            neighborhoods.note(operation.target, nodes: rpc.closestReplies(of: query), now: now)
+        }
         guard operation.withdrawalCount == 0 else {
             operations[id]!.heldCommits.append((query, reply))
             return
@@ -196,8 +225,17 @@ extension HyperDHTNode {
         let isGood = reply?.error == .ok
         switch tag {
         case .commit(let query):
-            if isGood { operations[id]?.result.storedCount += 1 }
-            rpc.commitFinished(query, succeeded: isGood, now: now)
+            // The token had grown too old; the refusal brings a new one.
+            if reply?.error == .invalidToken, let operation = operations[id], let reply,
+                var call = operation.commitCall(reply)
+            {
+                call.isPaced = operation.isPaced
+                call.isHurried = true
+                return request(call, tag: .recommit(query), owner: .operation(id), now: now)
+            }
+            commitEnded(id, of: query, isGood: isGood, now: now)
+        case .recommit(let query):
+            commitEnded(id, of: query, isGood: isGood, now: now)
         case .unannounce:
             guard operations[id] != nil else { return }
             if isGood, case .lookup = operations[id]!.kind { operations[id]!.result.storedCount += 1 }
@@ -213,6 +251,15 @@ extension HyperDHTNode {
             .left:
             break
         }
+    }
+
+    private func commitEnded(_ id: OperationID, of query: QueryID?, isGood: Bool, now: MonotonicTime) {
+        if isGood { operations[id]?.result.storedCount += 1 }
+        if let query { return rpc.commitFinished(query, succeeded: isGood, now: now) }
+        guard operations[id] != nil else { return }
+        operations[id]!.pendingCommitCount -= 1
+        guard operations[id]!.pendingCommitCount == 0 else { return }
+        finish(id, error: operations[id]!.result.storedCount > 0 ? nil : .notStored)
     }
 
     func operationQueryFinished(_ id: OperationID, _ result: RPCQueryResult, now: MonotonicTime) {

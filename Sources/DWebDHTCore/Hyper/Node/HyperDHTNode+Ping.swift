@@ -37,7 +37,7 @@ extension HyperDHTNode {
         finish(id, error: reply == nil ? .tooFewNodes : nil)
     }
 
-    func cancelPing(_ id: OperationID, now: MonotonicTime) {
+    func cancelRequests(of id: OperationID, now: MonotonicTime) {
         let requests = requestOwners.filter { $0.value.owner == .operation(id) }.keys.sorted()
         for request in requests {
             requestOwners[request] = nil

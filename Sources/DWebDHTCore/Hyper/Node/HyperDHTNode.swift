@@ -53,6 +53,7 @@ package final class HyperDHTNode {
     var outputs: Deque<HyperOutput> = []
     var relayOutputs: Deque<HyperRelayOutput> = []
     var operations: [OperationID: HyperOperation] = [:]
+    var neighborhoods = NeighborhoodCache()
     var servers: [ServerID: HandshakeServer] = [:]
     var closingServers: Set<ServerID> = []
     var serversByTarget: [Bytes32: ServerID] = [:]
@@ -354,6 +355,7 @@ package final class HyperDHTNode {
         options.retries = call.retryCount
         options.socket = call.socket
         options.isPaced = call.isPaced
+        options.isHurried = call.isHurried
         let id = rpc.request(
             call.command, target: call.target, token: call.token, value: call.value,
             to: RPCContact(address: call.to), options: options, now: now)
@@ -420,7 +422,8 @@ package final class HyperDHTNode {
                 case .localPing: connector.localPingEnded(reply, &context)
                 case .holepunch(let round): connector.holepunched(reply, round: round, &context)
                 case .natSample(let socket): connector.sampled(socket, reply: reply, &context)
-                case .farewell, .relayPing, .announce, .leaving, .left, .commit, .unannounce, .ping: break
+                case .farewell, .relayPing, .announce, .leaving, .left, .commit, .recommit, .unannounce, .ping:
+                    break
                 }
             }
         case .server(let id):
@@ -431,7 +434,7 @@ package final class HyperDHTNode {
                 case .announce(let index): server.announcer.announced(index, reply: reply, &context)
                 case .leaving(let node): server.announcer.left(node, token: reply, &context)
                 case .left(let node): server.announcer.left(node, &context)
-                case .attempt, .localPing, .holepunch, .farewell, .commit, .unannounce, .ping: break
+                case .attempt, .localPing, .holepunch, .farewell, .commit, .recommit, .unannounce, .ping: break
                 }
             }
         }

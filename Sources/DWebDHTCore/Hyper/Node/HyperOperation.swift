@@ -21,12 +21,16 @@ struct HyperOperation {
     var withdrawing: KeyPair?
     /// Whether its requests are paced.
     var isPaced = false
+    /// Whether neighbouring topics may use what its search finds.
+    var sharesSearch = false
     var query: QueryID?
     var result = HyperOperationResult()
     var isQueryDone = false
     /// UNANNOUNCE requests without a result; commits wait for them.
     var withdrawalCount = 0
     var heldCommits: [(query: QueryID, reply: RPCReply)] = []
+    /// Commits without a query that have no result yet.
+    var pendingCommitCount = 0
     var newestSequence: UInt64?
     var hasValue = false
 
