@@ -216,7 +216,7 @@ extension SwarmPolicy {
             return
         }
         let id = SwarmRefreshID(sequence: makeSequence())
-        let kind = 
+        let kind =
             discovery.isSecondLook ? .lookup : topics[topic]!.takeKind(isAmongMany: !waitingTopics.isEmpty)
         topics[topic]!.isRefreshHeld = false
         topics[topic]!.activeRefresh = id

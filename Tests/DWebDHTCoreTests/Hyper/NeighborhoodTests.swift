@@ -22,7 +22,8 @@ import Testing
         let lookup = network.perform(member) { $0.lookup(topic, now: $1) }
         network.run(for: .seconds(20), until: { member.finished(lookup) != nil })
         return member.events[lookup, default: []].count { event in
-            if case .peers(let reply, _) = event { reply.peers.contains { $0.publicKey == keys.publicKey } } else { false }
+            guard case .peers(let reply, _) = event else { return false }
+            return reply.peers.contains { $0.publicKey == keys.publicKey }
         }
     }
 
