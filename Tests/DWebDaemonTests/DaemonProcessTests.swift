@@ -151,6 +151,48 @@
             }
         }
 
+        @Test func otherProgramsOfThisMachineReadFromTheDaemonWithoutANetwork() async throws {
+            let options = options(Folder())
+            try options.paths.prepare()
+            let key = try await withStore(options.paths.store, RocksStorage()) { store in
+                let log = try await store.database(named: "words")
+                try await log.append([Array("one".utf8), Array("two".utf8)])
+                return log.key
+            }
+            try await withDaemon(options) { note in
+                try await ControlClient.with(socket: note.socket) { calls in
+                    _ = try await calls.seed(
+                        .with { $0.targets = [.with { $0.key = Data(key.bytes) }] }, options: ControlClient.options)
+                    // Until the daemon has bound its sockets it is no neighbor.
+                    while try await calls.getStatus(Dweb_V1_GetStatusRequest(), options: ControlClient.options).network
+                        .localAddress.isEmpty
+                    { try await Task.sleep(for: .milliseconds(20)) }
+                }
+                try await withStore("store", MemoryStorage()) { store in
+                    try await SwarmNetworker.withNetworker(store: store, configuration: options.network) { networker in
+                        let copy = try await store.database(key: key)
+                        await DaemonNeighbor.join(networker, note)
+                        // Nobody answers, so this does not end by itself; what is read ends it.
+                        async let joining: Void = networker.join(copy.key.discoveryKey, flush: false)
+                        #expect(try await copy.block(at: 1) == Array("two".utf8))
+                        await networker.close()
+                        _ = try? await joining
+                    }
+                }
+            }
+        }
+
+        private func withStore<Result: Sendable>(
+            _ path: String, _ storage: any StorageProvider, _ body: (Basestore) async throws -> Result
+        ) async throws -> Result {
+            let loop = PosixLoop()
+            let store = try await Basestore.open(path, runtime: .posix(loop: loop, storage: storage))
+            let result = try await body(store)
+            await store.close()
+            await loop.shutdown()
+            return result
+        }
+
         @Test func theLogIsReadOverTheSocket() async throws {
             try await withDaemon(options(Folder())) { note in
                 let lines = try await ControlClient.with(socket: note.socket) { calls in

@@ -4,6 +4,7 @@
     import DWebDaemonKit
     import DWebDaemonProto
     import DWebDaemonServer
+    import DWebEssentials
     import Foundation
     import GRPCCore
 
@@ -18,9 +19,15 @@
         var paths: DaemonPaths { DaemonPaths(folder: path) }
 
         var path: String {
-            let named = folder ?? ProcessInfo.processInfo.environment["DWEB_DAEMON"] ?? ""
+            if let folder, !folder.isEmpty { return URL(fileURLWithPath: folder).standardizedFileURL.path }
+            return DaemonOptions.standardPath
+        }
+
+        /// `$DWEB_DAEMON`, else `~/.dweb/daemon`.
+        static var standardPath: String {
+            let named = ProcessInfo.processInfo.environment["DWEB_DAEMON"] ?? ""
             if !named.isEmpty { return URL(fileURLWithPath: named).standardizedFileURL.path }
-            return FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".dweb/daemon").path
+            return HomeFolder.appending(".dweb/daemon")
         }
 
         /// Runs `body` with the calls of the daemon that runs.

@@ -13,7 +13,7 @@ struct DriveHome {
     static var standard: DriveHome {
         let environment = ProcessInfo.processInfo.environment
         if let path = environment["DWEB_HOME"], !path.isEmpty { return DriveHome(path: path) }
-        return DriveHome(path: FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".dweb").path)
+        return DriveHome(path: HomeFolder.appending(".dweb"))
     }
 
     private var drives: String { path + "/drives" }

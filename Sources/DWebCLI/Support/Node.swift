@@ -1,6 +1,10 @@
 import DWeb
 import DWebEssentials
 
+#if Daemon
+    import DWebDaemonServer
+#endif
+
 /// The parts that a command runs on: a loop, a store and, where the network is used, a networker.
 struct Node: Sendable {
     let runtime: DWebRuntime
@@ -40,6 +44,11 @@ struct Node: Sendable {
         let outcome: Swift.Result<Result, any Error>
         do {
             let result = try await SwarmNetworker.withNetworker(networker) { networker in
+                #if Daemon
+                    if !network.isLocalNetworkOff {
+                        await DaemonNeighbor.join(networker, DaemonPaths(folder: DaemonOptions.standardPath))
+                    }
+                #endif
                 ProcessMemory.giveBackUnused()
                 return try await untilInterrupted {
                     try await body(Node(runtime: runtime, store: store, networker: networker))

@@ -22,7 +22,7 @@ struct StoreOptions: ParsableArguments {
     var path: String {
         if let directory { return directory }
         if let directory = ProcessInfo.processInfo.environment["DWEB_STORE"], !directory.isEmpty { return directory }
-        return FileManager.default.homeDirectoryForCurrentUser.appendingPathComponent(".dweb/store").path
+        return HomeFolder.appending(".dweb/store")
     }
 }
 
