@@ -124,7 +124,8 @@ class Lab:
         elif kind < 0.6 and len(self.seeds) > WRITERS:
             key = generator.choice([key for key in self.seeds if key not in dict(self.writers)])
             if self.at("unseed", key, "--quiet") is not None:
-                del self.seeds[key]
+                # Both clients may have chosen the same.
+                self.seeds.pop(key, None)
                 return True
             self.unsure_seeds.add(key)
         elif kind < 0.9:
@@ -205,7 +206,8 @@ class Lab:
         real = dict(self.writers)
         for key in [key for key in self.seeds if key not in real][15:]:
             if self.at("unseed", key, "--quiet") is not None:
-                del self.seeds[key]
+                # Both clients may have chosen the same.
+                self.seeds.pop(key, None)
         for key in list(self.topics)[20:]:
             if self.at("daemon", "topics", key, "--quiet") is not None:
                 del self.topics[key]

@@ -127,6 +127,7 @@ extension RPCNode {
         options.isForced = query.options.isForced
         options.session = query.session
         options.isPaced = query.options.isPaced
+        options.isHurried = query.options.isHurried
         startRequest(
             query.command, target: query.target, value: query.value, to: contact, options: options,
             owner: .query(query.id), now: now)

@@ -229,6 +229,7 @@ extension RPCNode {
             waitingRequests.append(request.id)
             return
         }
+        if !request.options.isPaced { pacer.note(now: now) }
         transmit(transaction, now: now)
     }
 

@@ -24,6 +24,8 @@ package struct RPCQueryOptions: Sendable {
     package var isForced = false
     /// Whether its requests are paced; see ``RPCRequestOptions/isPaced``.
     package var isPaced = false
+    /// Whether they wait in front of the other paced ones; see ``RPCRequestOptions/isHurried``.
+    package var isHurried = false
     /// What happens at the end.
     package var commit = RPCQueryCommit.none
     /// A group to cancel its requests with; nil for one of its own, which ends with the query.

@@ -11,7 +11,8 @@ struct RequestPacer: Sendable {
     // When the requests of the last second left.
     private var times = Deque<MonotonicTime>()
 
-    /// At most `burst` requests at once, `rate` per second in the long run, and `limitPerSecond` in any second.
+    /// At most `burst` requests at once, `rate` per second in the long run, and `limitPerSecond` in any second, those that
+    /// are only noted included.
     init(rate: Int, burst: Int, limitPerSecond: Int) {
         interval = .nanoseconds(1_000_000_000 / Int64(rate))
         tolerance = .nanoseconds(interval.wholeNanoseconds * Int64(burst - 1))
@@ -21,10 +22,19 @@ struct RequestPacer: Sendable {
     /// Whether a request may leave now; counts it if so.
     mutating func take(now: MonotonicTime) -> Bool {
         guard nextTime <= now else { return false }
+        count(now)
+        return true
+    }
+
+    /// Counts a request that did not wait for its turn: while others do, it takes the place of one of them.
+    mutating func note(now: MonotonicTime) {
+        if let last = times.last, now - last <= .seconds(1) { count(now) }
+    }
+
+    private mutating func count(_ now: MonotonicTime) {
         nextSlot = max(nextSlot, now) + interval
         while let first = times.first, now - first > .seconds(1) { times.removeFirst() }
         times.append(now)
-        return true
     }
 
     /// When ``take(now:)`` succeeds next.

@@ -210,7 +210,7 @@ extension SwarmPolicy {
             }
             return
         }
-        guard refreshTopics.count < SwarmLimits.refreshes else {
+        guard refreshTopics.count < refreshLimit else {
             topics[topic]!.isRefreshHeld = true
             waitingTopics.append(topic, isNew: discovery.isNewlyAnnounced)
             return
@@ -226,11 +226,15 @@ extension SwarmPolicy {
         outputs.append(.startRefresh(id, topic: topic, kind))
     }
 
+    private var refreshLimit: Int {
+        waitingTopics.count > SwarmLimits.refreshes ? SwarmLimits.refreshesAmongMany : SwarmLimits.refreshes
+    }
+
     /// Starts what waits for its turn, as far as there is room.
     mutating func startWaitingTopics() {
         guard !isSuspended, !isClosed else { return }
         // One round: what is held again for another reason waits for that, and is not to be tried for ever.
-        for _ in 0..<waitingTopics.count where refreshTopics.count < SwarmLimits.refreshes {
+        for _ in 0..<waitingTopics.count where refreshTopics.count < refreshLimit {
             guard let topic = waitingTopics.popFirst() else { return }
             if topics[topic]?.isRefreshHeld == true { startOrHold(topic) }
         }

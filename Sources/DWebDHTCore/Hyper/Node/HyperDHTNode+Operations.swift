@@ -138,6 +138,8 @@ extension HyperDHTNode {
         var options = RPCQueryOptions()
         options.commit = commits ? .delegated : .none
         options.isPaced = operation.isPaced
+        // Many wait for what it finds.
+        options.isHurried = operation.sharesSearch
         let query = rpc.query(
             command, target: operation.target, value: value, options: options, now: now)
         operations[id]!.query = query
