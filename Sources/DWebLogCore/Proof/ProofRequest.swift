@@ -58,21 +58,59 @@ package struct ProofRequest: Sendable, Hashable {
 
     /// The block, if one is asked for. Excludes ``hash``; if both are set, the block counts.
     package var block: Block?
+    private var rest: Rest?
+
+    /// Everything but a block, which is all that nearly every request asks for: such a one is small, and quick to hand
+    /// on.
+    private final class Rest: Sendable, Hashable {
+        struct Sections: Sendable, Hashable {
+            var hash: Hash?
+            var seek: Seek?
+            var upgrade: Upgrade?
+
+            var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil }
+        }
+
+        let sections: Sections
+
+        init(_ sections: Sections) { self.sections = sections }
+
+        static func == (left: Rest, right: Rest) -> Bool { left.sections == right.sections }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(sections) }
+    }
+
+    private var sections: Rest.Sections {
+        get { rest?.sections ?? Rest.Sections() }
+        set { rest = newValue.isEmpty ? nil : Rest(newValue) }
+    }
+
     /// The node, if one is asked for.
-    package var hash: Hash?
+    package var hash: Hash? {
+        get { rest?.sections.hash }
+        set { sections.hash = newValue }
+    }
     /// The byte offset, if one is sought.
-    package var seek: Seek?
+    package var seek: Seek? {
+        get { rest?.sections.seek }
+        set { sections.seek = newValue }
+    }
     /// The upgrade, if one is asked for.
-    package var upgrade: Upgrade?
+    package var upgrade: Upgrade? {
+        get { rest?.sections.upgrade }
+        set { sections.upgrade = newValue }
+    }
+    /// Whether nothing but a block may be asked for.
+    package var hasOnlyBlock: Bool { rest == nil }
 
     /// Puts a request together.
     package init(block: Block? = nil, hash: Hash? = nil, seek: Seek? = nil, upgrade: Upgrade? = nil) {
         self.block = block
-        self.hash = hash
-        self.seek = seek
-        self.upgrade = upgrade
+        if hash != nil || seek != nil || upgrade != nil {
+            sections = Rest.Sections(hash: hash, seek: seek, upgrade: upgrade)
+        }
     }
 
     /// Whether nothing is asked for (a request for the manifest alone).
-    package var isEmpty: Bool { block == nil && hash == nil && seek == nil && upgrade == nil }
+    package var isEmpty: Bool { block == nil && hasOnlyBlock }
 }
