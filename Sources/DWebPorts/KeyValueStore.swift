@@ -46,6 +46,10 @@ public protocol KeyValueStore: AnyObject, Sendable {
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry]
 
+    /// Up to `limit` entries with `start <= key < end`, ascending, if having them now is quicker than waiting for
+    /// another thread; nil otherwise.
+    func entriesImmediately(from start: [UInt8], to end: [UInt8], limit: Int) throws(PortError) -> [KeyValueEntry]?
+
     /// Makes all changes of `batch` or none.
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError)
 
@@ -60,6 +64,15 @@ public protocol KeyValueStore: AnyObject, Sendable {
 
     /// Flushes and releases the store and its lock. Callable more than once.
     func close() async
+}
+
+extension KeyValueStore {
+    /// Nothing: every scan goes to another thread.
+    public func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        nil
+    }
 }
 
 /// A store as it was at one moment.

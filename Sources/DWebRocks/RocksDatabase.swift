@@ -319,12 +319,13 @@ final class RocksDatabase: @unchecked Sendable {
         while result.count < limit, rocksdb_iter_valid(iterator) != 0 {
             var count = 0
             let keyStart = rocksdb_iter_key(iterator, &count)
-            let key = Array(UnsafeRawBufferPointer(start: keyStart, count: count))
-            if isReversed, !RocksDatabase.isLess(key, end) {
+            let rawKey = UnsafeRawBufferPointer(start: keyStart, count: count)
+            if isReversed, !RocksDatabase.isLess(rawKey, end) {
                 rocksdb_iter_prev(iterator)
                 continue
             }
-            guard isReversed ? !RocksDatabase.isLess(key, start) : RocksDatabase.isLess(key, end) else { break }
+            guard isReversed ? !RocksDatabase.isLess(rawKey, start) : RocksDatabase.isLess(rawKey, end) else { break }
+            let key = Array(rawKey)
             let valueStart = rocksdb_iter_value(iterator, &count)
             result.append(
                 KeyValueEntry(key: key, value: Array(UnsafeRawBufferPointer(start: valueStart, count: count))))
@@ -404,5 +405,12 @@ final class RocksDatabase: @unchecked Sendable {
         return PortError(.failed, "The database in \(path) cannot be opened: \(message)")
     }
 
-    private static func isLess(_ left: [UInt8], _ right: [UInt8]) -> Bool { left.lexicographicallyPrecedes(right) }
+    private static func isLess(_ left: UnsafeRawBufferPointer, _ right: [UInt8]) -> Bool {
+        right.withUnsafeBytes { right in
+            for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+                return left[index] < right[index]
+            }
+            return left.count < right.count
+        }
+    }
 }
