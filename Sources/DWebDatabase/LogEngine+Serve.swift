@@ -71,9 +71,11 @@ extension LogEngine {
     /// Whether the next requests are for the blocks that follow `index`, and blocks are small.
     private func isReadOn(from index: UInt64) -> Bool {
         let count = ServingWindow.requestCount
-        guard replication.work.count >= count, index >= replication.window.resumption,
+        guard index >= replication.window.resumption,
             tree.byteLength / ServingWindow.byteCount <= tree.length / UInt64(2 * count)
         else { return false }
+        if replication.window.isNext(index, cutCount: nodes.cutCount) { return true }
+        guard replication.work.count >= count else { return false }
         func asks(_ position: Int) -> Bool {
             guard case .serve(_, from: _, let request, kind: .proof) = replication.work[position] else { return false }
             return request.proof.block?.index == index + UInt64(position) + 1

@@ -142,7 +142,8 @@ extension LogEngine {
         if let newAuth, let manifest = proofs.manifest { adoptManifest(manifest, newAuth) }
         received(proofs.blocks, from: proofs.senders)
         publishHead()
-        for token in proofs.tokens { report(token, appliedOutcome) }
+        let (applied, now) = (appliedOutcome, loop.now)
+        for token in proofs.tokens { replication.machine.verified(token, applied, now: now) }
     }
 
     /// Writes an upgrade: [block], [page], [auth], nodes, head.

@@ -16,6 +16,11 @@ struct ServingWindow {
     /// Blocks before this one are known to be too large to be read together.
     var resumption: UInt64 = 0
 
+    /// Whether a block follows those that were read last: whoever asks for it reads on.
+    func isNext(_ index: UInt64, cutCount: UInt64) -> Bool {
+        cutCount == self.cutCount && !blocks.isEmpty && index == start + UInt64(blocks.count)
+    }
+
     /// The bytes of a block, if it was read and the log was not cut since.
     func block(_ index: UInt64, cutCount: UInt64) -> [UInt8]? {
         guard cutCount == self.cutCount, index >= start, index - start < UInt64(blocks.count) else { return nil }
