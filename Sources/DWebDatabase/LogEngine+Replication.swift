@@ -132,7 +132,7 @@ extension LogEngine {
         case .update: replication.machine.wantUpdate(ticket: ticket, now: now)
         case .seek(let bytes, let padding, let window):
             replication.machine.wantSeek(bytes: bytes, padding: padding, window: window, ticket: ticket, now: now)
-        case .growth: return
+        case .growth, .recovery: return
         }
         drainOutputs()
         signalWork()
@@ -140,7 +140,10 @@ extension LogEngine {
 
     /// Withdraws what a caller no longer waits for.
     func endInterest(_ identifier: UInt64, _ reason: WaitReason) {
-        if case .growth = reason { return }
+        switch reason {
+        case .growth, .recovery: return
+        case .block, .range, .update, .seek: break
+        }
         replication.machine.cancel(ReplicationTicket(identifier), now: loop.now)
         drainOutputs()
         signalWork()

@@ -149,6 +149,7 @@ package actor LogEngine {
         published.setFrozen(state.isFrozen)
         published.setRemoteContiguousLength(state.hints.remoteContiguousLength)
         published.setDamaged(state.damagedHead != nil)
+        published.setRecovering(state.hints.recoveringMilliseconds != 0)
     }
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }

@@ -62,11 +62,24 @@ public protocol KeyValueStore: AnyObject, Sendable {
     /// Rewrites the range so that deleted bytes are given back.
     func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError)
 
+    /// Whether the newest writes of an earlier run were given up so that the store opens at all; see
+    /// ``acknowledgeLoss()``.
+    var hasLostWrites: Bool { get }
+
+    /// Says that whoever depends on the lost writes knows: they are not reported again.
+    func acknowledgeLoss() async throws(PortError)
+
     /// Flushes and releases the store and its lock. Callable more than once.
     func close() async
 }
 
 extension KeyValueStore {
+    /// False: a store that loses nothing.
+    public var hasLostWrites: Bool { false }
+
+    /// Nothing to acknowledge.
+    public func acknowledgeLoss() async throws(PortError) {}
+
     /// Nothing: every scan goes to another thread.
     public func entriesImmediately(
         from start: [UInt8], to end: [UInt8], limit: Int

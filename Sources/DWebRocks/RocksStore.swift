@@ -14,15 +14,26 @@ final class RocksStore: KeyValueStore {
 
     private let state: Mutex<State>
     private let marker: StoreMarker?
+    /// Where it is marked that writes were lost, while they are and nobody has taken note.
+    private let lossDirectory: Mutex<String?>
     private let writer = DiskWorker(label: "dweb.store.write")
     private let reader = DiskWorker(label: "dweb.store.read", isConcurrent: true)
     private let pace = Mutex(ReadPace())
     // Larger batches spend more time copying than a hop to the writer's thread costs.
     private static let immediateByteLimit = 256 * 1024
 
-    init(database: RocksDatabase, marker: StoreMarker?) {
+    init(database: RocksDatabase, marker: StoreMarker?, lossDirectory: String? = nil) {
         state = Mutex(State(database: database))
         self.marker = marker
+        self.lossDirectory = Mutex(lossDirectory)
+    }
+
+    var hasLostWrites: Bool { lossDirectory.withLock { $0 != nil } }
+
+    func acknowledgeLoss() async throws(PortError) {
+        guard let directory = lossDirectory.withLock({ $0 }) else { return }
+        try await writer.run { () throws(PortError) in WriteLoss.removeMark(in: directory) }
+        lossDirectory.withLock { $0 = nil }
     }
 
     func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {

@@ -25,8 +25,10 @@ extension StoreEngine {
                 guard options.primaryKey.map({ $0 == known }) ?? true else {
                     throw BasestoreError(.conflict, "The store \(path) was made with another primary key")
                 }
-                return StoreEngine(
+                let engine = StoreEngine(
                     storage: storage, head: head, primaryKey: known, runtime: runtime, options: options)
+                if storage.hasLostWrites, !options.storage.isReadOnly { try await engine.markLogsAsRecovering() }
+                return engine
             }
             let primaryKey = options.primaryKey ?? runtime.entropy.seed()
             head.primaryKey = primaryKey

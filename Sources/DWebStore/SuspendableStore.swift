@@ -190,6 +190,18 @@ final class SuspendableStore: KeyValueStore {
         try await store.apply(batch, durability: durability)
     }
 
+    var hasLostWrites: Bool {
+        state.withLock { state in
+            if case .open(let store) = state.phase { store.hasLostWrites } else { false }
+        }
+    }
+
+    func acknowledgeLoss() async throws(PortError) {
+        let store = try await enter()
+        defer { leave() }
+        try await store.acknowledgeLoss()
+    }
+
     func snapshot() throws(PortError) -> any KeyValueSnapshot {
         let store = state.withLock { state -> (any KeyValueStore)? in
             if case .open(let store) = state.phase { store } else { nil }
