@@ -70,6 +70,7 @@ package actor ReplicationSession {
     private var channels: OrderedDictionary<ChannelID, Channel> = [:]
     private var channelsByLog: [DiscoveryKey: ChannelID] = [:]
     private var timer: (any LoopTimer)?
+    private var timerDeadline: MonotonicTime?
     /// When the stream's round-trip time is asked for again.
     private var nextMeasurement = MonotonicTime.zero
     private var isEnded = false
@@ -409,20 +410,28 @@ package actor ReplicationSession {
 
     // MARK: Time
 
+    /// Makes sure of a call at the next deadline. Deadlines move on with everything that is sent or arrives: a timer that
+    /// is set for an earlier time stays, and looks again.
     private func setTimer() {
-        timer?.cancel()
-        timer = secret.nextDeadline.map { deadline in
-            loop.schedule(at: deadline) { [weak self] in self?.assumeIsolated { $0.wake() } }
+        guard let deadline = secret.nextDeadline else {
+            timer?.cancel()
+            timerDeadline = nil
+            return
         }
+        if let timerDeadline, timerDeadline <= deadline { return }
+        timer?.cancel()
+        timerDeadline = deadline
+        timer = loop.schedule(at: deadline) { [weak self] in self?.assumeIsolated { $0.wake() } }
     }
 
     private func wake() {
+        timerDeadline = nil
         guard !isEnded else { return }
         secret.wake(now: loop.now)
         if secret.isClosed {
             outbox.push(.fail(DDatabaseError(.connectionLost, "The peer was silent for too long")))
         } else {
-            outbox.push(.flush)
+            if secret.hasOutput { outbox.push(.flush) }
             setTimer()
         }
     }

@@ -83,51 +83,41 @@ package struct DataMessage: Sendable, Hashable {
     package var fork: UInt64
     /// The block, if there is one.
     package var block: Block?
-    private var rest: Rest?
+    private var rest: Boxed<Rest>?
 
-    /// Everything but a block, which is all that nearly every message has: such a one is small, and quick to hand on.
-    private final class Rest: Sendable, Hashable {
-        struct Sections: Sendable, Hashable {
-            var hash: Hash?
-            var seek: Seek?
-            var upgrade: Upgrade?
-            var manifest: Manifest?
+    /// Everything but a block, which is all that nearly every message has.
+    private struct Rest: Sendable, Hashable {
+        var hash: Hash?
+        var seek: Seek?
+        var upgrade: Upgrade?
+        var manifest: Manifest?
 
-            var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil && manifest == nil }
-        }
-
-        let sections: Sections
-
-        init(_ sections: Sections) { self.sections = sections }
-
-        static func == (left: Rest, right: Rest) -> Bool { left.sections == right.sections }
-
-        func hash(into hasher: inout Hasher) { hasher.combine(sections) }
+        var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil && manifest == nil }
     }
 
-    private var sections: Rest.Sections {
-        get { rest?.sections ?? Rest.Sections() }
-        set { rest = newValue.isEmpty ? nil : Rest(newValue) }
+    private var sections: Rest {
+        get { rest?.value ?? Rest() }
+        set { rest = newValue.isEmpty ? nil : Boxed(newValue) }
     }
 
     /// The node, if there is one.
     package var hash: Hash? {
-        get { rest?.sections.hash }
+        get { rest?.value.hash }
         set { sections.hash = newValue }
     }
     /// The sought node, if there is one.
     package var seek: Seek? {
-        get { rest?.sections.seek }
+        get { rest?.value.seek }
         set { sections.seek = newValue }
     }
     /// The upgrade, if there is one.
     package var upgrade: Upgrade? {
-        get { rest?.sections.upgrade }
+        get { rest?.value.upgrade }
         set { sections.upgrade = newValue }
     }
     /// The manifest, if it was asked for.
     package var manifest: Manifest? {
-        get { rest?.sections.manifest }
+        get { rest?.value.manifest }
         set { sections.manifest = newValue }
     }
     /// Whether there is nothing but a block.
@@ -150,7 +140,7 @@ package struct DataMessage: Sendable, Hashable {
         self.fork = fork
         self.block = block
         if hash != nil || seek != nil || upgrade != nil || manifest != nil {
-            sections = Rest.Sections(hash: hash, seek: seek, upgrade: upgrade, manifest: manifest)
+            sections = Rest(hash: hash, seek: seek, upgrade: upgrade, manifest: manifest)
         }
     }
 
@@ -164,7 +154,7 @@ package struct DataMessage: Sendable, Hashable {
                 index: try reader.readUInt(), value: try reader.readBuffer(), nodes: try DataMessage.readNodes(&reader))
         }
         guard flags & (Flag.hash | Flag.seek | Flag.upgrade | Flag.manifest) != 0 else { return }
-        var sections = Rest.Sections()
+        var sections = Rest()
         if flags & Flag.hash != 0 {
             sections.hash = Hash(index: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader))
         }
@@ -187,7 +177,7 @@ package struct DataMessage: Sendable, Hashable {
     /// Writes the payload.
     package func encode(into writer: inout ByteWriter) {
         var flags = block == nil ? 0 : Flag.block
-        if let sections = rest?.sections {
+        if let sections = rest?.value {
             flags |= (sections.hash == nil ? 0 : Flag.hash) | (sections.seek == nil ? 0 : Flag.seek)
             flags |= (sections.upgrade == nil ? 0 : Flag.upgrade) | (sections.manifest == nil ? 0 : Flag.manifest)
         }

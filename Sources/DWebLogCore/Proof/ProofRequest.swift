@@ -58,46 +58,35 @@ package struct ProofRequest: Sendable, Hashable {
 
     /// The block, if one is asked for. Excludes ``hash``; if both are set, the block counts.
     package var block: Block?
-    private var rest: Rest?
+    private var rest: Boxed<Rest>?
 
-    /// Everything but a block, which is all that nearly every request asks for: such a one is small, and quick to hand
-    /// on.
-    private final class Rest: Sendable, Hashable {
-        struct Sections: Sendable, Hashable {
-            var hash: Hash?
-            var seek: Seek?
-            var upgrade: Upgrade?
+    /// Everything but a block, which is all that nearly every message has.
+    private struct Rest: Sendable, Hashable {
+        var hash: Hash?
+        var seek: Seek?
+        var upgrade: Upgrade?
 
-            var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil }
-        }
-
-        let sections: Sections
-
-        init(_ sections: Sections) { self.sections = sections }
-
-        static func == (left: Rest, right: Rest) -> Bool { left.sections == right.sections }
-
-        func hash(into hasher: inout Hasher) { hasher.combine(sections) }
+        var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil }
     }
 
-    private var sections: Rest.Sections {
-        get { rest?.sections ?? Rest.Sections() }
-        set { rest = newValue.isEmpty ? nil : Rest(newValue) }
+    private var sections: Rest {
+        get { rest?.value ?? Rest() }
+        set { rest = newValue.isEmpty ? nil : Boxed(newValue) }
     }
 
     /// The node, if one is asked for.
     package var hash: Hash? {
-        get { rest?.sections.hash }
+        get { rest?.value.hash }
         set { sections.hash = newValue }
     }
     /// The byte offset, if one is sought.
     package var seek: Seek? {
-        get { rest?.sections.seek }
+        get { rest?.value.seek }
         set { sections.seek = newValue }
     }
     /// The upgrade, if one is asked for.
     package var upgrade: Upgrade? {
-        get { rest?.sections.upgrade }
+        get { rest?.value.upgrade }
         set { sections.upgrade = newValue }
     }
     /// Whether nothing but a block may be asked for.
@@ -107,7 +96,7 @@ package struct ProofRequest: Sendable, Hashable {
     package init(block: Block? = nil, hash: Hash? = nil, seek: Seek? = nil, upgrade: Upgrade? = nil) {
         self.block = block
         if hash != nil || seek != nil || upgrade != nil {
-            sections = Rest.Sections(hash: hash, seek: seek, upgrade: upgrade)
+            sections = Rest(hash: hash, seek: seek, upgrade: upgrade)
         }
     }
 
