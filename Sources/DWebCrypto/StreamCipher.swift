@@ -44,6 +44,18 @@ package struct StreamSealer: ~Copyable {
             UInt64(buffer.count - StreamCipher.overheadByteCount), additionalData, UInt64(additionalData.count), tag)
     }
 
+    /// Writes the sealed form of `message` over `output`, which has its size.
+    package mutating func seal(
+        _ message: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer,
+        tag: UInt8 = StreamCipher.messageTag
+    ) {
+        precondition(
+            output.count == message.count + StreamCipher.overheadByteCount, "a sealed message is 17 bytes longer")
+        _ = crypto_secretstream_xchacha20poly1305_push(
+            &state, output.unsignedBytes, nil, message.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            UInt64(message.count), nil, 0, tag)
+    }
+
     /// Appends the sealed form of `message` to `output`.
     package mutating func seal(
         _ message: some Collection<UInt8>, appendingTo output: inout [UInt8], tag: UInt8 = StreamCipher.messageTag,

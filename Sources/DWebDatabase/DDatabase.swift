@@ -94,13 +94,14 @@ public actor DDatabase {
 
     /// Appends blocks with a single signature and a single write, and returns their indices.
     ///
-    /// Either all blocks become part of the log or none.
+    /// Either all blocks become part of the log or none. Waits first while the log is recovering (``isRecovering``).
     ///
     /// - Throws: ``DDatabaseError`` with code `notWritable`, `blockTooLarge` (above 15 MiB), `storage` or `closed`.
     @discardableResult
     public func append(_ blocks: [[UInt8]]) async throws(DDatabaseError) -> Range<UInt64> {
         try checkOpen()
         try checkWritable()
+        if isRecovering { try await engine.waitForRecovery(for: hold.session) }
         return try await engine.append(blocks, cipher: try cipher())
     }
 
@@ -113,6 +114,7 @@ public actor DDatabase {
     public func append(_ blocks: [[UInt8]], maximumLength: UInt64) async throws(DDatabaseError) -> Range<UInt64> {
         try checkOpen()
         try checkWritable()
+        if isRecovering { try await engine.waitForRecovery(for: hold.session) }
         return try await engine.append(blocks, maximumLength: maximumLength, cipher: try cipher())
     }
 

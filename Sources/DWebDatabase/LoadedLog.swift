@@ -31,11 +31,12 @@ struct LoadedLog {
         _ source: LogEngine.Source, from storage: any KeyValueStore
     ) async throws(DDatabaseError) -> LoadedLog {
         let keys = DataKeys(dataPointer: source.record.dataPointer)
-        let records = try await read(
-            [
-                keys.head, keys.hints, StoreRecordKeys.group(core: source.record.corePointer),
-                keys.local(LogEngine.freezeKey),
-            ], storage)
+        let records: [[UInt8]?]
+        if let known = source.firstRecords {
+            records = known
+        } else {
+            records = try await read(LogEngine.firstKeys(of: source.record), storage)
+        }
         var loaded: LoadedLog
         var head: HeadRecord?
         do throws(CodecError) {
@@ -125,6 +126,10 @@ struct LoadedLog {
     ) async throws(PortError) {
         let known = min(hints.contiguousLength, length)
         present.set(0..<known, present: true)
+        if known == length {
+            hints.contiguousLength = length
+            return
+        }
         var page = known / AvailabilityMap.pageBitCount
         while page <= length / AvailabilityMap.pageBitCount {
             let span = keys.bitfieldPages(from: page)

@@ -155,7 +155,7 @@ extension WaitList {
     static func isGrown(_ reason: WaitReason, length: UInt64, fork: UInt64) -> Bool {
         switch reason {
         case .growth(let known, let knownFork): length > known || fork != knownFork
-        case .block, .range, .update, .seek: false
+        case .block, .range, .update, .seek, .recovery: false
         }
     }
 }

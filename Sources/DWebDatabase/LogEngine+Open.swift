@@ -1,7 +1,13 @@
-import DWebLogCore
+package import DWebLogCore
 package import DWebPorts
 
 extension LogEngine {
+    /// The keys of what is read first of a log, beside its core and auth records.
+    package static func firstKeys(of record: CoreRecord) -> [[UInt8]] {
+        let keys = DataKeys(dataPointer: record.dataPointer)
+        return [keys.head, keys.hints, StoreRecordKeys.group(core: record.corePointer), keys.local(freezeKey)]
+    }
+
     /// Opens a log whose core and auth records exist.
     ///
     /// - Throws: ``DDatabaseError`` with code `storage` for damaged records.

@@ -40,6 +40,8 @@ extension LogEngine {
         let now = loop.now
         for message in messages { replication.machine.handle(message, from: id, now: now) }
         drainOutputs()
+        // New requests leave before answers are checked, so that the peer has work meanwhile.
+        if hasWork, replication.unsentWeight > 0 { await takeTurn() }
         await settle()
     }
 
@@ -92,6 +94,7 @@ extension LogEngine {
         replication.suspects.removeValue(forKey: id)?.cancel()
         if replication.opened.remove(id) != nil { events.send(.peerRemoved(DDatabase.Peer.ID(id))) }
         replication.traffic[id] = nil
+        if replication.links.isEmpty { replication.window = ServingWindow() }
         published.setPeerCount(replication.opened.count)
         countLink(-1)
     }
@@ -129,7 +132,7 @@ extension LogEngine {
         case .update: replication.machine.wantUpdate(ticket: ticket, now: now)
         case .seek(let bytes, let padding, let window):
             replication.machine.wantSeek(bytes: bytes, padding: padding, window: window, ticket: ticket, now: now)
-        case .growth: return
+        case .growth, .recovery: return
         }
         drainOutputs()
         signalWork()
@@ -137,7 +140,10 @@ extension LogEngine {
 
     /// Withdraws what a caller no longer waits for.
     func endInterest(_ identifier: UInt64, _ reason: WaitReason) {
-        if case .growth = reason { return }
+        switch reason {
+        case .growth, .recovery: return
+        case .block, .range, .update, .seek: break
+        }
         replication.machine.cancel(ReplicationTicket(identifier), now: loop.now)
         drainOutputs()
         signalWork()
@@ -220,6 +226,7 @@ extension LogEngine {
                     .uploaded(block: block.index, byteCount: block.value.count, to: DDatabase.Peer.ID(id)))
             }
         }
+        replication.unsentWeight += PeerOutbox.byteCount(of: message)
         link.outbox.push(.message(link.channel, message))
         if link.outbox.isFull { replication.machine.setPeer(id, isDrained: false, now: loop.now) }
     }
@@ -329,18 +336,46 @@ extension LogEngine {
         while hasWork {
             if hasUnwrittenConflict {
                 await writeConflict()
-            } else if let item = replication.work.popFirst() {
-                await perform(item)
-            } else {
+            } else if replication.work.isEmpty {
                 _ = await loadNodes(nodes.takeUnknown())
                 replication.machine.reconsiderUpgrades(now: loop.now)
+            } else if !serveQuickly(), let item = replication.work.popFirst() {
+                await perform(item)
             }
             drainOutputs()
+            if replication.unsentWeight >= LogEngine.turnWeight, hasWork { await takeTurn() }
         }
         replication.isWorking = false
         let settling = replication.settling
         replication.settling = []
         for continuation in settling { continuation.resume() }
+    }
+
+    // Some 150 small answers, or one large one: as much work as a hop to another process and back is worth.
+    private static let turnWeight = 32 << 10
+
+    /// Lets the writers of connections, and whatever else the loop has ready, go first.
+    private func takeTurn() async {
+        replication.unsentWeight = 0
+        await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
+    }
+
+    // What a peer's next requests bring is handed out after so many answers.
+    private static let quickAnswerCount = 32
+
+    /// Gives the answers that need no wait to the machine, a number of them at a time; false if the first one does.
+    private func serveQuickly() -> Bool {
+        let now = loop.now
+        var count = 0
+        while count < LogEngine.quickAnswerCount,
+            case .serve(let token, from: _, let request, let kind) = replication.work.first,
+            let outcome = quickAnswer(request, kind)
+        {
+            replication.work.removeFirst()
+            replication.machine.served(token, outcome, now: now)
+            count += 1
+        }
+        return count > 0
     }
 
     private func perform(_ item: ReplicationOutput) async {

@@ -42,6 +42,16 @@ extension LogEngine {
         await enterMutation()
         var staged = StagedProofs()
         for pending in group {
+            if failure == nil, !isClosed, pending.data.hasOnlyBlock, let block = pending.data.block,
+                let blockNodes = try? ProofVerifier.verifyBlock(pending.data, against: tree, source: nodes)
+            {
+                staged.tokens.append(pending.token)
+                staged.blocks.append(VerifiedProof.Block(index: block.index, value: block.value))
+                staged.senders.append(pending.peer)
+                nodes.stage(blockNodes)
+                continue
+            }
+            // The whole way also tells what is wrong or has to be loaded.
             let outcome = await verify(pending.data)
             switch outcome {
             case .failure(let failure): report(pending.token, failure)
@@ -132,7 +142,8 @@ extension LogEngine {
         if let newAuth, let manifest = proofs.manifest { adoptManifest(manifest, newAuth) }
         received(proofs.blocks, from: proofs.senders)
         publishHead()
-        for token in proofs.tokens { report(token, appliedOutcome) }
+        let (applied, now) = (appliedOutcome, loop.now)
+        for token in proofs.tokens { replication.machine.verified(token, applied, now: now) }
     }
 
     /// Writes an upgrade: [block], [page], [auth], nodes, head.

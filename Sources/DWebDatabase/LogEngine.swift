@@ -83,6 +83,8 @@ package actor LogEngine {
         package var record: CoreRecord
         /// Its keys.
         package var auth: AuthRecord
+        /// The values of ``LogEngine/firstKeys(of:)``, if they were read already.
+        package var firstRecords: [[UInt8]?]?
         /// Called on the loop, possibly more than once, when the last session and the last peer are gone.
         package var onIdle: (@Sendable (LogEngine) -> Void)?
         /// Where pointers come from.
@@ -149,6 +151,7 @@ package actor LogEngine {
         published.setFrozen(state.isFrozen)
         published.setRemoteContiguousLength(state.hints.remoteContiguousLength)
         published.setDamaged(state.damagedHead != nil)
+        published.setRecovering(state.hints.recoveringMilliseconds != 0)
     }
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }

@@ -35,6 +35,10 @@ struct LogReplication {
     /// Serving and verifying that waits for its turn, in order.
     var work: Deque<ReplicationOutput> = []
     var isWorking = false
+    /// About the bytes of what was queued for peers since connections' writers last had a turn.
+    var unsentWeight = 0
+    /// What was read ahead for peers.
+    var window = ServingWindow()
     /// Those who wait until the present work is done.
     var settling: [CheckedContinuation<Void, Never>] = []
     var timer: (any LoopTimer)?

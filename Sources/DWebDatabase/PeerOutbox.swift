@@ -57,6 +57,10 @@ package final class PeerOutbox: Sendable {
     package static func byteCount(of message: LogMessage) -> Int {
         switch message {
         case .data(let data):
+            if data.hasOnlyBlock {
+                guard let block = data.block else { return overheadByteCount }
+                return overheadByteCount + block.value.count + 40 * block.nodes.count
+            }
             let nodeCount =
                 (data.block?.nodes.count ?? 0) + (data.hash?.nodes.count ?? 0) + (data.upgrade?.nodes.count ?? 0)
                 + (data.upgrade?.additionalNodes.count ?? 0)

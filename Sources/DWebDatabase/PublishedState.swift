@@ -8,6 +8,7 @@ package final class PublishedState: Sendable {
         var isCompatible: Bool?
         var isFrozen = false
         var isDamaged = false
+        var isRecovering = false
         var peerCount = 0
         var remoteContiguousLength: UInt64 = 0
         var statistics = DDatabase.Statistics()
@@ -42,6 +43,9 @@ package final class PublishedState: Sendable {
     package var isFrozen: Bool { values.withLock { $0.isFrozen } }
     /// Whether the roots of the log's tree are lost.
     package var isDamaged: Bool { values.withLock { $0.isDamaged } }
+    /// Whether the store lost its newest writes, which peers may have.
+    package var isRecovering: Bool { values.withLock { $0.isRecovering } }
+    func setRecovering(_ isRecovering: Bool) { values.withLock { $0.isRecovering = isRecovering } }
     func setFrozen(_ isFrozen: Bool) { values.withLock { $0.isFrozen = isFrozen } }
     func setDamaged(_ isDamaged: Bool) { values.withLock { $0.isDamaged = isDamaged } }
     func setPeerCount(_ count: Int) { values.withLock { $0.peerCount = count } }

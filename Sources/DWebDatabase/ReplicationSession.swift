@@ -56,7 +56,7 @@ package actor ReplicationSession {
     static let protocolName = "hypercore/alpha"
     static let protocolAlias = "hypercore"
     // More in one frame would make the receiver wait, and hold memory, for little gain.
-    private static let frameByteCount = 128 * 1024
+    private static let frameByteCount = 64 * 1024
 
     private nonisolated let loop: any RuntimeLoop
     private nonisolated let stream: any DuplexStream
@@ -70,6 +70,7 @@ package actor ReplicationSession {
     private var channels: OrderedDictionary<ChannelID, Channel> = [:]
     private var channelsByLog: [DiscoveryKey: ChannelID] = [:]
     private var timer: (any LoopTimer)?
+    private var timerDeadline: MonotonicTime?
     /// When the stream's round-trip time is asked for again.
     private var nextMeasurement = MonotonicTime.zero
     private var isEnded = false
@@ -205,27 +206,41 @@ package actor ReplicationSession {
     /// Decodes what arrived and gives each log its messages in one call.
     private func takeMessages() async throws(DDatabaseError) {
         var groups: OrderedDictionary<ChannelID, [LogMessage]> = [:]
-        do {
-            while let event = try pollMux() {
-                switch event {
-                case .opened(let id, let payload): try await opened(id, payload)
-                case .message(let id, let type, let payload):
+        // Many messages in a row are of one channel: they are looked up once.
+        var run: (id: ChannelID, messages: [LogMessage])?
+        func endRun() {
+            guard let ended = run else { return }
+            run = nil
+            groups[ended.id, default: []] += ended.messages
+        }
+        while let event = try pollMux() {
+            if case .message(let id, let type, let payload) = event {
+                if run?.id != id {
+                    endRun()
                     guard channels[id]?.isOpen == true else { continue }
-                    var reader = payload.reader
-                    do throws(CodecError) {
-                        guard let message = try LogMessage.decode(type: type, from: &reader) else { continue }
-                        groups[id, default: []].append(message)
-                    } catch {
-                        throw DDatabaseError(
-                            .protocolViolation, "The peer sent a message that cannot be decoded (\(error))")
-                    }
-                case .closed(let id, isRemote: _):
-                    if let messages = groups.removeValue(forKey: id) { await deliver(messages, id) }
-                    await closed(id)
-                case .pairRequest(let identity): try await pair(identity)
+                    run = (id, [])
                 }
+                var reader = payload.reader
+                do throws(CodecError) {
+                    guard let message = try LogMessage.decode(type: type, from: &reader) else { continue }
+                    run?.messages.append(message)
+                } catch {
+                    throw DDatabaseError(
+                        .protocolViolation, "The peer sent a message that cannot be decoded (\(error))")
+                }
+                continue
+            }
+            endRun()
+            switch event {
+            case .message: continue
+            case .opened(let id, let payload): try await opened(id, payload)
+            case .closed(let id, isRemote: _):
+                if let messages = groups.removeValue(forKey: id) { await deliver(messages, id) }
+                await closed(id)
+            case .pairRequest(let identity): try await pair(identity)
             }
         }
+        endRun()
         for (id, messages) in groups { await deliver(messages, id) }
     }
 
@@ -322,6 +337,8 @@ package actor ReplicationSession {
                 case .message(let id, let message):
                     if collectedByteCount >= ReplicationSession.frameByteCount {
                         mux.uncork()
+                        // At once: the peer works while the next frame is made, and no buffer grows with what waits.
+                        try await writeOutput()
                         mux.cork()
                         collectedByteCount = 0
                     }
@@ -393,20 +410,28 @@ package actor ReplicationSession {
 
     // MARK: Time
 
+    /// Makes sure of a call at the next deadline. Deadlines move on with everything that is sent or arrives: a timer that
+    /// is set for an earlier time stays, and looks again.
     private func setTimer() {
-        timer?.cancel()
-        timer = secret.nextDeadline.map { deadline in
-            loop.schedule(at: deadline) { [weak self] in self?.assumeIsolated { $0.wake() } }
+        guard let deadline = secret.nextDeadline else {
+            timer?.cancel()
+            timerDeadline = nil
+            return
         }
+        if let timerDeadline, timerDeadline <= deadline { return }
+        timer?.cancel()
+        timerDeadline = deadline
+        timer = loop.schedule(at: deadline) { [weak self] in self?.assumeIsolated { $0.wake() } }
     }
 
     private func wake() {
+        timerDeadline = nil
         guard !isEnded else { return }
         secret.wake(now: loop.now)
         if secret.isClosed {
             outbox.push(.fail(DDatabaseError(.connectionLost, "The peer was silent for too long")))
         } else {
-            outbox.push(.flush)
+            if secret.hasOutput { outbox.push(.flush) }
             setTimer()
         }
     }

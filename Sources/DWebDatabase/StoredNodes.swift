@@ -16,6 +16,8 @@ final class StoredNodes: NodeSource {
     private var absent: Set<UInt64> = []
     /// Nodes that somebody asked for who could not wait.
     private var unknown: Set<UInt64> = []
+    /// How often everything was forgotten since the log was cut or repaired.
+    private(set) var cutCount: UInt64 = 0
     /// The storage's refusal, to be reported by whoever asked.
     private(set) var failure: PortError?
 
@@ -102,8 +104,14 @@ final class StoredNodes: NodeSource {
         if !absent.isEmpty { absent.removeAll() }
     }
 
+    /// Remembers nodes as a scan of the storage found them, unless a newer one is remembered already.
+    func remember(_ nodes: [TreeNode]) {
+        for node in nodes where recent[node.index] == nil { recent.insert(node) }
+    }
+
     /// Forgets everything: the log was cut.
     func removeAll() {
+        cutCount += 1
         recent.removeAll()
         staged = [:]
         absent = []

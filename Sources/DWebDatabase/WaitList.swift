@@ -12,6 +12,8 @@ enum WaitReason: Equatable {
     case growth(length: UInt64, fork: UInt64)
     /// The answer of peers to whether they have something newer.
     case update
+    /// The next look at what peers have, or that no more looks are needed.
+    case recovery
     /// More tree nodes or blocks, for a byte seek.
     case seek(UInt64, padding: UInt64, window: Range<UInt64>)
 }

@@ -14,10 +14,25 @@ public final class DuplexPipe: DuplexStream {
             var failure: PortError?
             var reader: Reader?
             var writer: Writer?
+
+            /// Chunks that wait are one read, as a socket would have it, but what is large is not copied for that.
+            mutating func takeChunk() -> [UInt8] {
+                var count = chunks[0].count
+                var end = 1
+                while end < chunks.count, count + chunks[end].count <= Lane.readByteCount {
+                    count += chunks[end].count
+                    end += 1
+                }
+                let chunk = end == 1 ? chunks[0] : chunks[..<end].flatMap { $0 }
+                chunks.removeFirst(end)
+                byteCount -= count
+                return chunk
+            }
         }
 
         private let state = Mutex(State())
         private let byteLimit: Int
+        private static let readByteCount = 64 << 10
 
         init(byteLimit: Int) { self.byteLimit = byteLimit }
 
@@ -27,10 +42,8 @@ public final class DuplexPipe: DuplexStream {
                     let (immediate, writer): (Result<[UInt8]?, PortError>?, Writer?) = state.withLock { state in
                         if let failure = state.failure { return (.failure(failure), nil) }
                         if !state.chunks.isEmpty {
-                            // Everything that waits is one read, as a socket would have it.
-                            let chunk = state.chunks.count == 1 ? state.chunks[0] : state.chunks.flatMap { $0 }
-                            state.chunks.removeAll()
-                            state.byteCount = 0
+                            let chunk = state.takeChunk()
+                            guard state.byteCount < byteLimit else { return (.success(chunk), nil) }
                             defer { state.writer = nil }
                             return (.success(chunk), state.writer)
                         }

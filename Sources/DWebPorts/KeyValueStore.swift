@@ -46,6 +46,10 @@ public protocol KeyValueStore: AnyObject, Sendable {
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry]
 
+    /// Up to `limit` entries with `start <= key < end`, ascending, if having them now is quicker than waiting for
+    /// another thread; nil otherwise.
+    func entriesImmediately(from start: [UInt8], to end: [UInt8], limit: Int) throws(PortError) -> [KeyValueEntry]?
+
     /// Makes all changes of `batch` or none.
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError)
 
@@ -58,8 +62,30 @@ public protocol KeyValueStore: AnyObject, Sendable {
     /// Rewrites the range so that deleted bytes are given back.
     func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError)
 
+    /// Whether the newest writes of an earlier run were given up so that the store opens at all; see
+    /// ``acknowledgeLoss()``.
+    var hasLostWrites: Bool { get }
+
+    /// Says that whoever depends on the lost writes knows: they are not reported again.
+    func acknowledgeLoss() async throws(PortError)
+
     /// Flushes and releases the store and its lock. Callable more than once.
     func close() async
+}
+
+extension KeyValueStore {
+    /// False: a store that loses nothing.
+    public var hasLostWrites: Bool { false }
+
+    /// Nothing to acknowledge.
+    public func acknowledgeLoss() async throws(PortError) {}
+
+    /// Nothing: every scan goes to another thread.
+    public func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        nil
+    }
 }
 
 /// A store as it was at one moment.

@@ -77,6 +77,13 @@ final class MemoryKeyValueStore: KeyValueStore {
         return content.entries.withLock { $0.entries(from: start, to: end, limit: limit, isReversed: isReversed) }
     }
 
+    func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        try checkOpen()
+        return content.entries.withLock { $0.entries(from: start, to: end, limit: limit, isReversed: false) }
+    }
+
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
         try checkOpen()
         guard !isReadOnly else { throw PortError(.permissionDenied, "The store was opened read-only") }

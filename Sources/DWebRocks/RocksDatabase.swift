@@ -142,6 +142,12 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
         rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1)
         rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1)
+        // In parts, so that a first read in a large table takes some kilobytes of its index and filter instead of one or
+        // two megabytes. A table says how its index is built: every reader follows.
+        rocksdb_block_based_options_set_index_type(
+            table, Int32(rocksdb_block_based_table_index_type_two_level_index_search))
+        rocksdb_block_based_options_set_partition_filters(table, 1)
+        rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1)
         rocksdb_options_set_optimize_filters_for_hits(options, 1)
         let cache = rocksdb_cache_create_lru(blockCacheByteCount)!
         rocksdb_block_based_options_set_block_cache(table, cache)
@@ -319,12 +325,13 @@ final class RocksDatabase: @unchecked Sendable {
         while result.count < limit, rocksdb_iter_valid(iterator) != 0 {
             var count = 0
             let keyStart = rocksdb_iter_key(iterator, &count)
-            let key = Array(UnsafeRawBufferPointer(start: keyStart, count: count))
-            if isReversed, !RocksDatabase.isLess(key, end) {
+            let rawKey = UnsafeRawBufferPointer(start: keyStart, count: count)
+            if isReversed, !RocksDatabase.isLess(rawKey, end) {
                 rocksdb_iter_prev(iterator)
                 continue
             }
-            guard isReversed ? !RocksDatabase.isLess(key, start) : RocksDatabase.isLess(key, end) else { break }
+            guard isReversed ? !RocksDatabase.isLess(rawKey, start) : RocksDatabase.isLess(rawKey, end) else { break }
+            let key = Array(rawKey)
             let valueStart = rocksdb_iter_value(iterator, &count)
             result.append(
                 KeyValueEntry(key: key, value: Array(UnsafeRawBufferPointer(start: valueStart, count: count))))
@@ -388,6 +395,10 @@ final class RocksDatabase: @unchecked Sendable {
                 "The database in \(path) is still open in this process; where a failed write stopped it, "
                     + "the process must end before it can be opened again")
         }
+        // Before the next: a damaged block is no lock.
+        if message.contains("Corruption") {
+            return PortError(.corrupted, "The database in \(path) is damaged: \(message)")
+        }
         if message.contains("lock") || message.contains("LOCK") {
             return PortError(.locked, "The database in \(path) is in use by another process")
         }
@@ -398,11 +409,15 @@ final class RocksDatabase: @unchecked Sendable {
         if message.contains("Permission denied") {
             return PortError(.permissionDenied, "This user may not open \(path)")
         }
-        if message.contains("Corruption") {
-            return PortError(.corrupted, "The database in \(path) is damaged: \(message)")
-        }
         return PortError(.failed, "The database in \(path) cannot be opened: \(message)")
     }
 
-    private static func isLess(_ left: [UInt8], _ right: [UInt8]) -> Bool { left.lexicographicallyPrecedes(right) }
+    private static func isLess(_ left: UnsafeRawBufferPointer, _ right: [UInt8]) -> Bool {
+        right.withUnsafeBytes { right in
+            for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+                return left[index] < right[index]
+            }
+            return left.count < right.count
+        }
+    }
 }

@@ -11,17 +11,26 @@ public struct RocksStorage: StorageProvider {
     /// under `db`. Opening reads the disk and runs on a thread that may wait.
     ///
     /// - Throws: ``PortError`` with code `locked` (the detail names the holder), `unsupportedFormat`, `corrupted`,
-    ///   `permissionDenied`, `noSpace`, `notFound` or `failed`.
+    ///   `permissionDenied`, `noSpace`, `notFound` or `failed`. After `corrupted` because the newest writes cannot be
+    ///   read, the next call opens the store without them, and it says so (``KeyValueStore/hasLostWrites``).
     public func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
         let worker = DiskWorker(label: "dweb.store.open")
         return try await worker.run { () throws(PortError) -> RocksStore in
             let marker = try StoreMarker.open(directory: path, options: options)
+            let directory = path + "/db"
             do throws(PortError) {
-                let database = try RocksDatabase(path: path + "/db", options: options)
-                return RocksStore(database: database, marker: marker)
+                let database = try RocksDatabase(path: directory, options: options)
+                return RocksStore(
+                    database: database, marker: marker,
+                    lossDirectory: WriteLoss.isMarked(in: directory) ? directory : nil)
             } catch {
-                marker?.release()
-                throw error
+                defer { marker?.release() }
+                guard !options.isReadOnly, WriteLoss.isRemedy(for: error) else { throw error }
+                try WriteLoss.giveUpNewestWrites(in: directory)
+                throw PortError(
+                    .corrupted,
+                    "The newest writes in \(path) cannot be read and were given up; open the store again to go on "
+                        + "without them (\(error.detail))")
             }
         }
     }

@@ -14,15 +14,26 @@ final class RocksStore: KeyValueStore {
 
     private let state: Mutex<State>
     private let marker: StoreMarker?
+    /// Where it is marked that writes were lost, while they are and nobody has taken note.
+    private let lossDirectory: Mutex<String?>
     private let writer = DiskWorker(label: "dweb.store.write")
     private let reader = DiskWorker(label: "dweb.store.read", isConcurrent: true)
     private let pace = Mutex(ReadPace())
     // Larger batches spend more time copying than a hop to the writer's thread costs.
     private static let immediateByteLimit = 256 * 1024
 
-    init(database: RocksDatabase, marker: StoreMarker?) {
+    init(database: RocksDatabase, marker: StoreMarker?, lossDirectory: String? = nil) {
         state = Mutex(State(database: database))
         self.marker = marker
+        self.lossDirectory = Mutex(lossDirectory)
+    }
+
+    var hasLostWrites: Bool { lossDirectory.withLock { $0 != nil } }
+
+    func acknowledgeLoss() async throws(PortError) {
+        guard let directory = lossDirectory.withLock({ $0 }) else { return }
+        try await writer.run { () throws(PortError) in WriteLoss.removeMark(in: directory) }
+        lossDirectory.withLock { $0 = nil }
     }
 
     func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
@@ -52,9 +63,30 @@ final class RocksStore: KeyValueStore {
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry] {
         let database = try open()
-        return try await reader.run { () throws(PortError) -> [KeyValueEntry] in
-            try database.entries(from: start, to: end, limit: limit, isReversed: isReversed)
+        let (entries, time) = try await reader.run { () throws(PortError) -> ([KeyValueEntry], Duration) in
+            let begin = ContinuousClock.now
+            let entries = try database.entries(from: start, to: end, limit: limit, isReversed: isReversed)
+            return (entries, begin.duration(to: .now))
         }
+        note(entries, time)
+        return entries
+    }
+
+    func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        let database = try open()
+        guard pace.withLock({ $0.isQuick }) else { return nil }
+        let begin = ContinuousClock.now
+        let entries = try database.entries(from: start, to: end, limit: limit, isReversed: false)
+        note(entries, begin.duration(to: .now))
+        return entries
+    }
+
+    private func note(_ entries: [KeyValueEntry], _ time: Duration) {
+        guard !entries.isEmpty else { return }
+        let isLarge = entries.contains { $0.value.count >= ReadPace.largeByteCount }
+        pace.withLock { $0.note(scanOf: entries.count, time, isLarge: isLarge) }
     }
 
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
@@ -120,28 +152,6 @@ final class RocksStore: KeyValueStore {
         }
         guard let database else { throw PortError(.closed, "The store is closed") }
         return database
-    }
-}
-
-/// Whether reads of the medium are quick, which they are where the system holds the files in memory: then they are made
-/// at once, since a hop to another thread and back takes several times longer than they do. One slow read ends that, and
-/// so does a large value: copying and checking those is work that another thread can do meanwhile.
-private struct ReadPace {
-    private var quickCount = 0
-
-    /// Reads from the system's memory take about 10 us, a hop and back 50, a good medium 100, a slow one 10,000. With a
-    /// higher limit, replication waits for reads that another thread could have made: measured, docs/benchmarks.md.
-    static let quickTime: Duration = .microseconds(40)
-    /// Values of this size lie in files of their own; spec 40 section 16.2.
-    static let largeByteCount = 4_096
-    private static let enoughCount = 64
-
-    var isQuick: Bool { quickCount >= ReadPace.enoughCount }
-
-    /// Takes note of reads that took `time` together.
-    mutating func note(_ count: Int, _ time: Duration, isLarge: Bool) {
-        let isQuick = !isLarge && time <= ReadPace.quickTime * count
-        quickCount = isQuick ? min(ReadPace.enoughCount, quickCount + count) : 0
     }
 }
 

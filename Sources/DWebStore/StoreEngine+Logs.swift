@@ -25,8 +25,10 @@ extension StoreEngine {
                 guard options.primaryKey.map({ $0 == known }) ?? true else {
                     throw BasestoreError(.conflict, "The store \(path) was made with another primary key")
                 }
-                return StoreEngine(
+                let engine = StoreEngine(
                     storage: storage, head: head, primaryKey: known, runtime: runtime, options: options)
+                if storage.hasLostWrites, !options.storage.isReadOnly { try await engine.markLogsAsRecovering() }
+                return engine
             }
             let primaryKey = options.primaryKey ?? runtime.entropy.seed()
             head.primaryKey = primaryKey
@@ -133,7 +135,10 @@ extension StoreEngine {
         if let engine = logs[discoveryKey], !engine.isClosed { return engine }
         guard let bytes = try await read(StoreRecordKeys.core(discoveryKey)) else { return nil }
         var record = try decode(discoveryKey) { () throws(CodecError) in try CoreRecord(decoding: bytes) }
-        guard let authBytes = try await read(StoreRecordKeys.auth(core: record.corePointer)) else {
+        // Together, since each visit to the medium costs more than what it reads.
+        var records = try await read(
+            [StoreRecordKeys.auth(core: record.corePointer)] + LogEngine.firstKeys(of: record))
+        guard let authBytes = records.removeFirst() else {
             throw BasestoreError(.storage, "The keys of the log with discovery key \(discoveryKey) are missing")
         }
         let auth = try decode(discoveryKey) { () throws(CodecError) in try AuthRecord(decoding: authBytes) }
@@ -146,7 +151,7 @@ extension StoreEngine {
                 try await apply(batch)
             }
         }
-        return try await openLog(record, auth)
+        return try await openLog(record, auth, records)
     }
 
     func decode<Record>(
@@ -184,10 +189,13 @@ extension StoreEngine {
         return try await openLog(record, auth)
     }
 
-    private func openLog(_ record: CoreRecord, _ auth: AuthRecord) async throws(BasestoreError) -> LogEngine {
+    private func openLog(
+        _ record: CoreRecord, _ auth: AuthRecord, _ firstRecords: [[UInt8]?]? = nil
+    ) async throws(BasestoreError) -> LogEngine {
         let engine: LogEngine
         do throws(DDatabaseError) {
             var source = LogEngine.Source(record: record, auth: auth, onIdle: idleHandler, pointers: pointers)
+            source.firstRecords = firstRecords
             source.isReadOnly = options.storage.isReadOnly
             source.onUnfreeze = { [weak self] engine in self?.assumeIsolated { $0.offerAgain(engine) } }
             engine = try await LogEngine.open(
@@ -241,7 +249,19 @@ extension StoreEngine {
     }
 
     private static func read(_ key: [UInt8], of storage: any KeyValueStore) async throws(BasestoreError) -> [UInt8]? {
-        do throws(PortError) { return try await storage.read([key])[0] } catch { throw BasestoreError(error) }
+        do throws(PortError) {
+            switch try storage.readImmediately(key) {
+            case .value(let bytes): return bytes
+            case .absent: return nil
+            case .wouldWait: return try await storage.read([key])[0]
+            }
+        } catch {
+            throw BasestoreError(error)
+        }
+    }
+
+    private func read(_ keys: [[UInt8]]) async throws(BasestoreError) -> [[UInt8]?] {
+        do throws(PortError) { return try await storage.read(keys) } catch { throw BasestoreError(error) }
     }
 
     func entries(_ span: KeySpan) async throws(BasestoreError) -> [KeyValueEntry] {

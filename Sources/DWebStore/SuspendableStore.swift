@@ -138,6 +138,21 @@ final class SuspendableStore: KeyValueStore {
     // MARK: The port
 
     func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
+        guard let store = try enterImmediately() else { return .wouldWait }
+        defer { leave() }
+        return try store.readImmediately(key)
+    }
+
+    func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        guard let store = try enterImmediately() else { return nil }
+        defer { leave() }
+        return try store.entriesImmediately(from: start, to: end, limit: limit)
+    }
+
+    /// The open store, counted as in use; nil while suspended.
+    private func enterImmediately() throws(PortError) -> (any KeyValueStore)? {
         enum Entry { case store(any KeyValueStore), wait, closed }
         let entry = state.withLock { state -> Entry in
             switch state.phase {
@@ -149,10 +164,8 @@ final class SuspendableStore: KeyValueStore {
             }
         }
         switch entry {
-        case .store(let store):
-            defer { leave() }
-            return try store.readImmediately(key)
-        case .wait: return .wouldWait
+        case .store(let store): return store
+        case .wait: return nil
         case .closed: throw SuspendableStore.closedError
         }
     }
@@ -175,6 +188,18 @@ final class SuspendableStore: KeyValueStore {
         let store = try await enter()
         defer { leave() }
         try await store.apply(batch, durability: durability)
+    }
+
+    var hasLostWrites: Bool {
+        state.withLock { state in
+            if case .open(let store) = state.phase { store.hasLostWrites } else { false }
+        }
+    }
+
+    func acknowledgeLoss() async throws(PortError) {
+        let store = try await enter()
+        defer { leave() }
+        try await store.acknowledgeLoss()
     }
 
     func snapshot() throws(PortError) -> any KeyValueSnapshot {

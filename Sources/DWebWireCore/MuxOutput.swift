@@ -15,6 +15,11 @@ struct MuxOutput {
     // The batch that is being collected begins here and ends with the bytes.
     private var batchStart = 0
     private var batchChannel: Int?
+    // What was taken last: as much will probably follow.
+    private var lastByteCount = 0
+    private static let reservedByteCount = 64 << 10
+    // The longest batch header with the longest prefix of an item.
+    private static let headerByteLimit = 2 + 9 + 9
 
     /// Whether ``take()`` has something.
     var isEmpty: Bool { ranges.isEmpty }
@@ -36,6 +41,7 @@ struct MuxOutput {
     mutating func take() -> MessageBatch {
         let open = isBatching && batchStart < bytes.count ? Array(bytes[batchStart...]) : []
         let taken = MessageBatch(bytes, ranges: ranges)
+        lastByteCount = min(bytes.count, MuxOutput.reservedByteCount)
         bytes = open
         batchStart = 0
         ranges = []
@@ -98,8 +104,9 @@ struct MuxOutput {
         if bytes.count - batchStart >= MuxOutput.earlyBatchByteCount { closeBatch() }
         let start = bytes.count
         let previousChannel = batchChannel
-        writeItemHeader(channel: channel)
         let expected = ByteWriter.byteCount(ofUInt: type) + payloadByteCount
+        reserve(MuxOutput.headerByteLimit + expected)
+        writeItemHeader(channel: channel)
         let prefixStart = bytes.count
         let itemStart = prefixStart + ByteWriter.byteCount(ofUInt: UInt64(expected))
         write { writer in
@@ -123,8 +130,13 @@ struct MuxOutput {
     }
 
     private mutating func correctPrefix(at prefixStart: Int, itemStart: Int) {
+        let byteCount = bytes.count - itemStart
+        if byteCount <= 0xfc, itemStart - prefixStart == 1 {
+            bytes[prefixStart] = UInt8(byteCount)
+            return
+        }
         var prefix = ByteWriter(capacity: 9)
-        prefix.writeUInt(bytes.count - itemStart)
+        prefix.writeUInt(byteCount)
         bytes.replaceSubrange(prefixStart..<itemStart, with: prefix.bytes)
     }
 
@@ -147,6 +159,15 @@ struct MuxOutput {
         if bytes.count > batchStart { ranges.append(batchStart..<bytes.count) }
         batchStart = bytes.count
         batchChannel = nil
+    }
+
+    // Once and exactly, instead of by doubling, for what is large or comes in large batches.
+    private mutating func reserve(_ byteCount: Int) {
+        if bytes.capacity == 0 {
+            bytes.reserveCapacity(max(lastByteCount, byteCount))
+        } else if byteCount >= MuxOutput.reservedByteCount / 2 {
+            bytes.reserveCapacity(bytes.count + byteCount)
+        }
     }
 
     private mutating func writeUInt(_ value: UInt64) {

@@ -181,12 +181,13 @@ package final class SecretStream {
         let start = output.count
         let bodyByteCount = range.count + StreamCipher.overheadByteCount
         appendPrefix(bodyByteCount)
-        output.append(StreamCipher.messageTag)
-        output.append(contentsOf: bytes[range])
-        output.append(contentsOf: repeatElement(0, count: StreamCipher.overheadByteCount - 1))
-        output.withUnsafeMutableBytes {
-            sealer?.seal(
-                inPlace: UnsafeMutableRawBufferPointer(rebasing: $0[(start + SecretStream.prefixByteCount)...]))
+        output.append(contentsOf: repeatElement(0, count: bodyByteCount))
+        bytes.withUnsafeBytes { source in
+            output.withUnsafeMutableBytes {
+                sealer?.seal(
+                    UnsafeRawBufferPointer(rebasing: source[range]),
+                    into: UnsafeMutableRawBufferPointer(rebasing: $0[(start + SecretStream.prefixByteCount)...]))
+            }
         }
         sentByteCount &+= UInt64(SecretStream.prefixByteCount + bodyByteCount)
         restartKeepAlive(now: now)
@@ -194,6 +195,10 @@ package final class SecretStream {
 
     /// Sends every message of `batch`, each in a frame of its own.
     package func send(_ batch: MessageBatch, now: MonotonicTime) throws(SecretStreamError) {
+        let byteCount = batch.ranges.reduce(0) {
+            $0 + $1.count + StreamCipher.overheadByteCount + SecretStream.prefixByteCount
+        }
+        if output.isEmpty { output.reserveCapacity(byteCount) }
         for range in batch.ranges { try send(batch.source, range: range, now: now) }
     }
 

@@ -240,7 +240,9 @@ import Testing
             "enable_blob_files=true", "enable_blob_garbage_collection=true", "blob_file_size=268435456",
             "comparator=leveldb.BytewiseComparator", "merge_operator=nullptr", "prefix_extractor=nullptr",
             "compaction_style=kCompactionStyleLevel", "num_levels=7", "block_size=8192", "format_version=5",
-            "checksum=kXXH3", "index_type=kBinarySearch", "whole_key_filtering=true",
+            "checksum=kXXH3", "whole_key_filtering=true",
+            // Every table says which of its kinds of index it has, so that readers need not be told; docs/storage.md.
+            "index_type=kTwoLevelIndexSearch", "partition_filters=true",
         ] {
             #expect(options.contains(option), "\(option) among \(options.sorted())")
         }

@@ -48,6 +48,7 @@ public struct Atom: Sendable {
             guard database.engine.storage === storage else {
                 throw DDatabaseError(.conflict, "The log \(database.key) belongs to another store")
             }
+            if database.isRecovering { try await database.engine.waitForRecovery(for: database.hold.session) }
             if !engines.contains(where: { $0 === database.engine }) { engines.append(database.engine) }
         }
         // Everybody who needs several logs takes them in this order, so that nobody waits for each other.

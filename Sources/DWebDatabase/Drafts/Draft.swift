@@ -71,6 +71,7 @@ public struct Draft: Sendable {
     public func commit() async throws(DDatabaseError) -> Range<UInt64> {
         try await database.checkOpen()
         try await database.checkWritable()
+        if database.isRecovering { try await database.engine.waitForRecovery(for: database.hold.session) }
         return try await database.engine.commitDraft(name)
     }
 

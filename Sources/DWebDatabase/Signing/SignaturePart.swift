@@ -83,6 +83,7 @@ extension DDatabase {
     ) async throws(DDatabaseError) -> Range<UInt64> {
         try checkOpen()
         try checkWritable()
+        if isRecovering { try await engine.waitForRecovery(for: hold.session) }
         return try await engine.append(blocks, signedBy: parts, cipher: try cipher())
     }
 

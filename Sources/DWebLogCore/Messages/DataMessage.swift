@@ -83,14 +83,45 @@ package struct DataMessage: Sendable, Hashable {
     package var fork: UInt64
     /// The block, if there is one.
     package var block: Block?
+    private var rest: Boxed<Rest>?
+
+    /// Everything but a block, which is all that nearly every message has.
+    private struct Rest: Sendable, Hashable {
+        var hash: Hash?
+        var seek: Seek?
+        var upgrade: Upgrade?
+        var manifest: Manifest?
+
+        var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil && manifest == nil }
+    }
+
+    private var sections: Rest {
+        get { rest?.value ?? Rest() }
+        set { rest = newValue.isEmpty ? nil : Boxed(newValue) }
+    }
+
     /// The node, if there is one.
-    package var hash: Hash?
+    package var hash: Hash? {
+        get { rest?.value.hash }
+        set { sections.hash = newValue }
+    }
     /// The sought node, if there is one.
-    package var seek: Seek?
+    package var seek: Seek? {
+        get { rest?.value.seek }
+        set { sections.seek = newValue }
+    }
     /// The upgrade, if there is one.
-    package var upgrade: Upgrade?
+    package var upgrade: Upgrade? {
+        get { rest?.value.upgrade }
+        set { sections.upgrade = newValue }
+    }
     /// The manifest, if it was asked for.
-    package var manifest: Manifest?
+    package var manifest: Manifest? {
+        get { rest?.value.manifest }
+        set { sections.manifest = newValue }
+    }
+    /// Whether there is nothing but a block.
+    package var hasOnlyBlock: Bool { rest == nil }
 
     private enum Flag {
         static let block: UInt64 = 1
@@ -108,10 +139,9 @@ package struct DataMessage: Sendable, Hashable {
         self.request = request
         self.fork = fork
         self.block = block
-        self.hash = hash
-        self.seek = seek
-        self.upgrade = upgrade
-        self.manifest = manifest
+        if hash != nil || seek != nil || upgrade != nil || manifest != nil {
+            sections = Rest(hash: hash, seek: seek, upgrade: upgrade, manifest: manifest)
+        }
     }
 
     /// Reads the payload. The block's value is copied once.
@@ -123,18 +153,21 @@ package struct DataMessage: Sendable, Hashable {
             block = Block(
                 index: try reader.readUInt(), value: try reader.readBuffer(), nodes: try DataMessage.readNodes(&reader))
         }
+        guard flags & (Flag.hash | Flag.seek | Flag.upgrade | Flag.manifest) != 0 else { return }
+        var sections = Rest()
         if flags & Flag.hash != 0 {
-            hash = Hash(index: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader))
+            sections.hash = Hash(index: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader))
         }
         if flags & Flag.seek != 0 {
-            seek = Seek(bytes: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader))
+            sections.seek = Seek(bytes: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader))
         }
         if flags & Flag.upgrade != 0 {
-            upgrade = Upgrade(
+            sections.upgrade = Upgrade(
                 start: try reader.readUInt(), length: try reader.readUInt(), nodes: try DataMessage.readNodes(&reader),
                 additionalNodes: try DataMessage.readNodes(&reader), signature: try reader.readOptionalBuffer())
         }
-        if flags & Flag.manifest != 0 { manifest = try Manifest(from: &reader) }
+        if flags & Flag.manifest != 0 { sections.manifest = try Manifest(from: &reader) }
+        self.sections = sections
     }
 
     private static func readNodes(_ reader: inout ByteReader) throws(CodecError) -> [TreeNode] {
@@ -143,9 +176,12 @@ package struct DataMessage: Sendable, Hashable {
 
     /// Writes the payload.
     package func encode(into writer: inout ByteWriter) {
-        writer.writeUInt(
-            (block == nil ? 0 : Flag.block) | (hash == nil ? 0 : Flag.hash) | (seek == nil ? 0 : Flag.seek)
-                | (upgrade == nil ? 0 : Flag.upgrade) | (manifest == nil ? 0 : Flag.manifest))
+        var flags = block == nil ? 0 : Flag.block
+        if let sections = rest?.value {
+            flags |= (sections.hash == nil ? 0 : Flag.hash) | (sections.seek == nil ? 0 : Flag.seek)
+            flags |= (sections.upgrade == nil ? 0 : Flag.upgrade) | (sections.manifest == nil ? 0 : Flag.manifest)
+        }
+        writer.writeUInt(flags)
         writer.writeUInt(request)
         writer.writeUInt(fork)
         if let block {
@@ -153,6 +189,7 @@ package struct DataMessage: Sendable, Hashable {
             writer.writeBuffer(block.value)
             block.nodes.encode(into: &writer)
         }
+        guard !hasOnlyBlock else { return }
         if let hash {
             writer.writeUInt(hash.index)
             hash.nodes.encode(into: &writer)

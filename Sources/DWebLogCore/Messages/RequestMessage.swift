@@ -65,6 +65,10 @@ package struct RequestMessage: Sendable, Hashable {
             writer.writeUInt(block.index)
             writer.writeUInt(block.nodes)
         }
+        if proof.hasOnlyBlock {
+            if priority != 0 { writer.writeUInt(priority) }
+            return
+        }
         if let hash = proof.hash {
             writer.writeUInt(hash.index)
             writer.writeUInt(hash.nodes)

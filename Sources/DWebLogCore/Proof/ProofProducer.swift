@@ -30,7 +30,7 @@ package struct ProofProducer<Source: NodeSource> {
     ) throws(ProofError) -> DataMessage {
         var message = try proof(for: request.proof, blockValue: blockValue)
         message.request = request.id
-        message.manifest = request.manifest ? manifest : nil
+        if request.manifest { message.manifest = manifest }
         return message
     }
 
@@ -38,6 +38,11 @@ package struct ProofProducer<Source: NodeSource> {
     package func proof(for request: ProofRequest, blockValue: [UInt8] = []) throws(ProofError) -> DataMessage {
         var message = DataMessage(request: 0, fork: signed.tree.fork)
         guard signed.tree.length > 0 else { return message }
+        if let block = request.block, request.seek == nil, request.upgrade == nil {
+            // Nearly every request.
+            message.block = DataMessage.Block(index: block.index, value: blockValue, nodes: try siblings(of: block))
+            return message
+        }
         let plan = try plan(for: request)
         var nodes = try local.nodes(at: plan.indices)[...]
         func next(_ indices: [UInt64]) -> [TreeNode] {
@@ -108,7 +113,7 @@ package struct ProofProducer<Source: NodeSource> {
             }
         }
 
-        private init(index: UInt64, levels: UInt64, isHash: Bool) {
+        init(index: UInt64, levels: UInt64, isHash: Bool) {
             self.index = index
             self.levels = levels
             self.isHash = isHash
@@ -143,6 +148,29 @@ package struct ProofProducer<Source: NodeSource> {
         try addUpgrade(from: from, to: to, start: start, hasSeek: request.seek != nil, subTree: subTree, plan: &plan)
         if to < length { plan.additional = FlatTree.connection(from: to, to: length) }
         return plan
+    }
+
+    /// The siblings on the way up from a block's leaf.
+    private func siblings(of block: ProofRequest.Block) throws(ProofError) -> [TreeNode] {
+        let start = FlatTree.leaf(block.index)
+        let top = try climb(Start(index: start, levels: block.nodes, isHash: false), below: signed.tree.length)
+        guard start != top else { return [] }
+        var nodes: [TreeNode] = []
+        var notLoaded: [UInt64] = []
+        nodes.reserveCapacity(Int(FlatTree.depth(top)))
+        var current = start
+        while current != top {
+            let sibling = FlatTree.sibling(current)
+            do throws(ProofError) {
+                nodes.append(try local.requiredNode(at: sibling))
+            } catch {
+                guard case .notLoaded(let more) = error else { throw error }
+                notLoaded += more
+            }
+            current = FlatTree.parent(current)
+        }
+        guard notLoaded.isEmpty else { throw .notLoaded(notLoaded) }
+        return nodes
     }
 
     private func climb(_ start: Start, below to: UInt64) throws(ProofError) -> UInt64 {

@@ -58,21 +58,48 @@ package struct ProofRequest: Sendable, Hashable {
 
     /// The block, if one is asked for. Excludes ``hash``; if both are set, the block counts.
     package var block: Block?
+    private var rest: Boxed<Rest>?
+
+    /// Everything but a block, which is all that nearly every message has.
+    private struct Rest: Sendable, Hashable {
+        var hash: Hash?
+        var seek: Seek?
+        var upgrade: Upgrade?
+
+        var isEmpty: Bool { hash == nil && seek == nil && upgrade == nil }
+    }
+
+    private var sections: Rest {
+        get { rest?.value ?? Rest() }
+        set { rest = newValue.isEmpty ? nil : Boxed(newValue) }
+    }
+
     /// The node, if one is asked for.
-    package var hash: Hash?
+    package var hash: Hash? {
+        get { rest?.value.hash }
+        set { sections.hash = newValue }
+    }
     /// The byte offset, if one is sought.
-    package var seek: Seek?
+    package var seek: Seek? {
+        get { rest?.value.seek }
+        set { sections.seek = newValue }
+    }
     /// The upgrade, if one is asked for.
-    package var upgrade: Upgrade?
+    package var upgrade: Upgrade? {
+        get { rest?.value.upgrade }
+        set { sections.upgrade = newValue }
+    }
+    /// Whether nothing but a block may be asked for.
+    package var hasOnlyBlock: Bool { rest == nil }
 
     /// Puts a request together.
     package init(block: Block? = nil, hash: Hash? = nil, seek: Seek? = nil, upgrade: Upgrade? = nil) {
         self.block = block
-        self.hash = hash
-        self.seek = seek
-        self.upgrade = upgrade
+        if hash != nil || seek != nil || upgrade != nil {
+            sections = Rest(hash: hash, seek: seek, upgrade: upgrade)
+        }
     }
 
     /// Whether nothing is asked for (a request for the manifest alone).
-    package var isEmpty: Bool { block == nil && hash == nil && seek == nil && upgrade == nil }
+    package var isEmpty: Bool { block == nil && hasOnlyBlock }
 }

@@ -43,7 +43,7 @@ package struct ProofVerifier: Sendable {
                 if signatureVerifier == nil { result.manifest = rules.manifest }
             }
         }
-        if let subTree, !isConnected { try check(subTree, local) }
+        if let subTree, !isConnected { try ProofVerifier.check(subTree, local) }
         if let subTree { try keepStoredSizes(of: subTree, in: &result.nodes, local) }
         if signatureVerifier == nil, result.manifest == nil, let manifest = message.manifest {
             guard manifest.belongs(to: key), manifest.key == key else { throw .invalidManifest }
@@ -51,6 +51,20 @@ package struct ProofVerifier: Sendable {
         }
         if let block = message.block { result.block = VerifiedProof.Block(index: block.index, value: block.value) }
         return result
+    }
+
+    /// Checks a message that has nothing but a block: nearly every one. The same as
+    /// ``verify(_:against:source:)``, without what only other sections need.
+    ///
+    /// - Returns: The nodes to store with the block.
+    package static func verifyBlock(
+        _ message: DataMessage, against tree: MerkleTree, source: some NodeSource
+    ) throws(ProofError) -> [TreeNode] {
+        precondition(message.hasOnlyBlock, "other sections are not looked at")
+        guard message.fork == tree.fork else { throw .otherFork }
+        guard let subTree = try SubTreeProof(message) else { return [] }
+        try check(subTree, LocalTree(tree: tree, source: source))
+        return subTree.nodes
     }
 
     /// Checks a message on its own, as if nothing were stored: for conflicts, repairs and forks; spec 30 sections
@@ -111,7 +125,7 @@ package struct ProofVerifier: Sendable {
     }
 
     /// Compares a sub tree that no upgrade covers with the stored node at its root.
-    private func check(_ subTree: SubTreeProof, _ local: LocalTree<some NodeSource>) throws(ProofError) {
+    private static func check(_ subTree: SubTreeProof, _ local: LocalTree<some NodeSource>) throws(ProofError) {
         let stored = try local.requiredNode(at: subTree.root.index)
         // A computed root whose hash is right has the right size, whatever is stored; a received one must match.
         guard stored.hash == subTree.root.hash, subTree.isRootComputed || stored.size == subTree.root.size else {

@@ -20,6 +20,12 @@ package struct VerifiedProof: Sendable, Hashable {
         package var index: UInt64
         /// The stored bytes.
         package var value: [UInt8]
+
+        /// A block that was verified.
+        package init(index: UInt64, value: [UInt8]) {
+            self.index = index
+            self.value = value
+        }
     }
 
     /// Whether the log is still in a state for which the proof holds; spec 30 section D.3, step 5.

@@ -89,7 +89,12 @@ extension LogReplicator {
         if index == contiguousLength { advanceContiguousLength() }
         noteUnannounced(index..<index + 1)
         if !blockTickets.isEmpty { resolveBlock(index) }
-        if let tickets = ranges.takeWaiting(for: index) {
+        if ranges.areFew {
+            // From the end: a range that is complete is replaced by the last one.
+            for position in ranges.list.indices.reversed() where ranges.list[position].storedUntil == index {
+                advance(ranges.list[position].ticket, from: index)
+            }
+        } else if let tickets = ranges.takeWaiting(for: index) {
             for ticket in tickets { advance(ticket, from: index) }
         }
     }

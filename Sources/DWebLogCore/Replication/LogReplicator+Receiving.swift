@@ -312,6 +312,7 @@ enum DataCost {
     static func byteCount(_ data: DataMessage) -> Int {
         var count = 16
         if let block = data.block { count += block.value.count + block.nodes.count * nodeByteCount }
+        if data.hasOnlyBlock { return count }
         if let hash = data.hash { count += hash.nodes.count * nodeByteCount }
         if let seek = data.seek { count += seek.nodes.count * nodeByteCount }
         if let upgrade = data.upgrade {

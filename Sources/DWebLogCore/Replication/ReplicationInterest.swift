@@ -29,15 +29,24 @@ struct SeekInterest {
 struct RangeInterests {
     private(set) var list: [RangeInterest] = []
     private var positions: [ReplicationTicket: Int] = [:]
-    // The ranges whose next missing block is the one in the key.
+    // The ranges whose next missing block is the one in the key; not kept while there are few ranges.
     private var waiting: [UInt64: [ReplicationTicket]] = [:]
+    // So many are looked through sooner than a table is kept up to date.
+    private static let fewCount = 8
+
+    /// Whether the ranges are so few that the list is looked through instead of ``takeWaiting(for:)``.
+    var areFew: Bool { list.count <= RangeInterests.fewCount }
 
     var isEmpty: Bool { list.isEmpty }
 
     mutating func insert(_ range: RangeInterest) {
         positions[range.ticket] = list.count
+        let wereFew = areFew
         list.append(range)
-        waiting[range.storedUntil, default: []].append(range.ticket)
+        if areFew { return }
+        for added in wereFew ? list[...] : list.suffix(1) {
+            waiting[added.storedUntil, default: []].append(added.ticket)
+        }
     }
 
     mutating func remove(_ ticket: ReplicationTicket) -> Bool {
@@ -48,6 +57,7 @@ struct RangeInterests {
             list[position] = last
             positions[last.ticket] = position
         }
+        if areFew { waiting = [:] }
         return true
     }
 
@@ -63,7 +73,7 @@ struct RangeInterests {
         guard let position = positions[ticket] else { return }
         stopWaiting(ticket, for: list[position].storedUntil)
         list[position].storedUntil = storedUntil
-        waiting[storedUntil, default: []].append(ticket)
+        if !areFew { waiting[storedUntil, default: []].append(ticket) }
     }
 
     /// Notes that nothing from `index` on is known to be stored.
@@ -72,11 +82,12 @@ struct RangeInterests {
             let range = list[position]
             stopWaiting(range.ticket, for: range.storedUntil)
             list[position].storedUntil = max(range.start, index)
-            waiting[list[position].storedUntil, default: []].append(range.ticket)
+            if !areFew { waiting[list[position].storedUntil, default: []].append(range.ticket) }
         }
     }
 
     private mutating func stopWaiting(_ ticket: ReplicationTicket, for index: UInt64) {
+        if waiting.isEmpty { return }
         waiting[index]?.removeAll { $0 == ticket }
         if waiting[index]?.isEmpty == true { waiting[index] = nil }
     }
