@@ -15,6 +15,7 @@ package final class CubicController: CongestionController {
     private var epochStart: Int64?
     private var plateauSeconds = 0.0
     private var renoWindow = 0.0
+    private var windowAtReduction = 0.0
 
     // Proportional rate reduction, RFC 6937: recovery sends in step with what arrives.
     private var recoveryWindow: Int?
@@ -42,8 +43,10 @@ package final class CubicController: CongestionController {
         let elapsed = Double(context.now - start + context.smoothedRoundTripTime) / 1e9
         let offset = elapsed - plateauSeconds
         let target = CubicController.aggressiveness * offset * offset * offset + windowBeforeLoss
+        // Beyond the window that was reduced, what Reno gains: RFC 9438 section 4.3.
         let renoGain =
-            3 * (1 - CubicController.multiplicativeDecrease) / (1 + CubicController.multiplicativeDecrease)
+            renoWindow >= windowAtReduction
+            ? 1 : 3 * (1 - CubicController.multiplicativeDecrease) / (1 + CubicController.multiplicativeDecrease)
         renoWindow += renoGain * acknowledged / window
         if target > window {
             window += min((target - window) / window * acknowledged, acknowledged / 2)
@@ -83,6 +86,7 @@ package final class CubicController: CongestionController {
     }
 
     private func reduce(_ decrease: Double = CubicController.multiplicativeDecrease) {
+        windowAtReduction = window
         // Fast convergence: leave room for streams that start.
         windowBeforeLoss = window < windowBeforeLoss ? window * (1 + decrease) / 2 : window
         slowStartThreshold = max(window * decrease, 2)

@@ -121,4 +121,25 @@ import Testing
         #expect(heartbeats == 50)
         #expect(fixture.stream.unacknowledgedByteCount < 300_000)
     }
+
+    /// A peer reports everything but the first packet, whatever its window: what waits behind the hole does not grow for ever.
+    @Test(arguments: [UInt32.max, 60_000]) func whatIsOutstandingIsBounded(window: UInt32) throws {
+        let fixture = try StreamFixture()
+        let chunk = [UInt8](repeating: 1, count: 65_536)
+        var next: UInt32 = 0
+        repeat {
+            next = fixture.stream.machine.nextSequence
+            while fixture.stream.unacknowledgedByteCount < 60_000_000, try fixture.stream.write(chunk) {}
+            _ = fixture.transmit()
+            fixture.advance(.milliseconds(20))
+            let end = fixture.stream.machine.nextSequence
+            fixture.receive(fixture.packet(.sack, window: window, blocks: [SACKBlock(start: 1, end: end)]))
+        } while fixture.stream.machine.nextSequence != next && fixture.stream.brokenInvariant == nil
+        #expect(fixture.stream.brokenInvariant == nil)
+        let limit =
+            window == .max
+            ? UDXLimits.outstandingPackets
+            : Int(window) / fixture.stream.machine.payloadByteCount + UDXLimits.packetsBeyondWindow
+        #expect(Int(next) == limit)
+    }
 }

@@ -160,10 +160,14 @@ private final class SeededTransfer {
         #expect(network.stepCount < Self.stepLimit, "seed \(seed): something goes round in circles")
         let reasons = [left.closeReason, right.closeReason]
         let received = [network.nodes[1].received[2] ?? [], network.nodes[0].received[1] ?? []]
+        let isWhole = received == [forth, back]
+        // Who has closed answers a late end for 20 s, which a jump of the clock takes away. If the last acknowledgement was lost
+        // before, the other end finds nobody any more; every byte has arrived then.
+        let isForgotten =
+            mishap == .clockJump && isWhole && reasons.contains(.finished) && reasons.contains(.timedOut)
         if reasons == [.finished, .finished] {
-            let isWhole = received == [forth, back]
             #expect(isWhole, "seed \(seed): \(received.map(\.count)) of \([forth, back].map(\.count))")
-        } else {
+        } else if !isForgotten {
             #expect(mayTimeOut, "seed \(seed): \(reasons); \(mishap), \(conditions)")
             let isPrefix = forth.starts(with: received[0]) && back.starts(with: received[1])
             #expect(isPrefix, "seed \(seed)")

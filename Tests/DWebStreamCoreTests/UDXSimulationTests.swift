@@ -49,6 +49,26 @@ import Testing
         #expect(share > (loss > 0 && algorithm == .cubic ? 0.15 : 0.8), "share \(share)")
     }
 
+    /// One way, in milliseconds, as in `Tests/netlab/transport`; at a tenth of its rate, for the sake of time.
+    @Test(arguments: UDXSeedTests.isThorough ? [50, 100] : [100]) func aLongPathIsFilled(latency: Int64) throws {
+        let rate = 1_250_000.0
+        let network = SimulatedNetwork(
+            seed: 2,
+            conditions: PathConditions(
+                latency: latency * .millisecond, loss: 0.001, bytesPerSecond: rate, queueByteCount: 125_000))
+        network.records = false
+        let (_, b) = (network.addNode(), network.addNode())
+        let (left, right) = try network.connectPair()
+        // As in a connection, where both ends begin with a header.
+        try right.write([1])
+        b.onEvent = { stream, _ in b.received[stream.localID] = [] }
+        let chunk = [UInt8](repeating: 7, count: 65_536)
+        network.check = { while left.unacknowledgedByteCount < 2_000_000 { _ = try? left.write(chunk) } }
+        network.run(for: .seconds(40))
+        let share = Double(right.statistics.bytesDelivered) / 40 / rate
+        #expect(share > 0.85, "\(share)")
+    }
+
     /// Between two turns of a busy host a bucket has to hold what the turn in between would have sent.
     @Test(arguments: [CongestionAlgorithm.bbr, .cubic])
     func aHostThatComesLateKeepsItsRate(_ algorithm: CongestionAlgorithm) throws {

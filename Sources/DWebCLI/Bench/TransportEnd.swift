@@ -136,7 +136,7 @@ actor TransportEnd {
             reason: reason, seconds: (loop.now - start).seconds, cpuSeconds: TransportFigures.cpuSeconds - cpu,
             allocations: allocations.flatMap { before in TransportFigures.allocations.map { $0 - before } },
             statistics: flow.stream.statistics,
-            report: try? JSONDecoder().decode(TransportReport.self, from: Data(flow.answer)))
+            report: try? JSONDecoder().decode(TransportReport.self, from: Data(flow.answer.dropFirst())))
     }
 
     /// Measurements of an open stream; nil once it is gone.
@@ -193,6 +193,8 @@ actor TransportEnd {
             flow.cpuAtStart = TransportFigures.cpuSeconds
             flow.allocationsAtStart = TransportFigures.allocations
             flows[id] = flow
+            // Both ends of every connection begin with a header, from whose acknowledgement each learns the round-trip time.
+            if invitation.mode == .sink { _ = try? stream.write([TransportReport.mark]) }
         }
         send(invitation.bytes, to: address)
     }

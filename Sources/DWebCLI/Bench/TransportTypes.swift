@@ -5,7 +5,7 @@ import DWebStreamCore
 struct TransportInvitation: Equatable {
     /// What the listening end does with the stream.
     enum Mode: UInt8 {
-        /// Takes everything in and then writes back a ``TransportReport``.
+        /// Writes a byte, takes everything in and then writes back a ``TransportReport``.
         case sink = 0
         /// Writes back what arrives.
         case echo = 1
@@ -70,6 +70,9 @@ struct TransportInvitation: Equatable {
 
 /// What the listening end measured of one stream, as it writes it back.
 struct TransportReport: Codable {
+    /// What the listening end writes at the beginning, in front of its report.
+    static let mark: UInt8 = 0x61
+
     var byteCount: Int
     /// From the first byte to the last.
     var seconds: Double
