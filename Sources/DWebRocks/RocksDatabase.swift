@@ -1,5 +1,6 @@
 import CRocksDB
 import DWebPorts
+import Dispatch
 import Synchronization
 
 /// The open database and what must be freed with it.
@@ -215,6 +216,18 @@ final class RocksDatabase: @unchecked Sendable {
             start = end
         }
         return values
+    }
+
+    /// The values of `keys`, each half read on a thread of its own; returns when both are there.
+    func readByHalves(_ keys: [[UInt8]]) throws(PortError) -> [[UInt8]?] {
+        let halves = [Array(keys[..<(keys.count / 2)]), Array(keys[(keys.count / 2)...])]
+        let results = Mutex<[Result<[[UInt8]?], PortError>]>([.success([]), .success([])])
+        DispatchQueue.concurrentPerform(iterations: halves.count) { index in
+            let result = Result { () throws(PortError) in try read(halves[index]) }
+            results.withLock { $0[index] = result }
+        }
+        let (first, second) = results.withLock { ($0[0], $0[1]) }
+        return try first.get() + second.get()
     }
 
     /// So many reads the library itself does together; each holds a block of a table until it is copied.

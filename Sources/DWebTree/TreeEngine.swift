@@ -31,6 +31,8 @@ package actor TreeEngine {
     var activeBatch: UInt64?
     var batchDraft: TreeDraft?
     private var nextBatch: UInt64 = 1
+    /// What blocks that were read together took on the average, lately.
+    private(set) var averageReadByteCount = 256
     /// When peers were asked for hints last.
     var lastQuestion: MonotonicTime?
     /// Blocks that are being fetched because peers named them.
@@ -100,33 +102,66 @@ package actor TreeEngine {
 
     // MARK: Loading
 
-    /// Brings a block into memory, and those of `ahead` that are missing as well. Where a peer has to give it, peers
-    /// are told of the question behind it first.
+    /// Brings a block into memory if that takes no wait, and says whether it did.
+    func loadImmediately(_ sequence: UInt64) throws(DTreeError) -> Bool {
+        let result = database.assumeIsolated { database in
+            Result { () throws(DDatabaseError) in try database.storedBlockImmediately(at: sequence) }
+        }
+        let bytes: [UInt8]?
+        do throws(DDatabaseError) { bytes = try result.get() } catch { throw DTreeError(error) }
+        guard let bytes else { return false }
+        try keep(bytes, sequence, of: cacheFork, needed: sequence)
+        return true
+    }
+
+    /// Brings a block into memory, and others that are missing as well. Where a peer has to give it, peers are told of
+    /// the question behind it first.
+    ///
+    /// - Parameters:
+    ///   - ahead: Other blocks that are worth having.
+    ///   - last: More of them, which memory keeps longer than those.
     func load(
-        _ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline, asking question: TreeHint? = nil
+        _ sequence: UInt64, ahead: [UInt64] = [], keepingLongest last: [UInt64] = [], _ deadline: ReadDeadline,
+        asking question: TreeHint? = nil
     ) async throws(DTreeError) {
         let fork = cacheFork
-        if ahead.isEmpty, let bytes = try await stored(sequence) {
+        if ahead.isEmpty, last.isEmpty, let bytes = try await stored(sequence) {
             try keep(bytes, sequence, of: fork, needed: sequence)
             return
         }
-        let others = Set(ahead).subtracting([sequence]).filter { !cache.contains($0) }
-        let sequences = (others + [sequence]).sorted()
-        let blocks: [[UInt8]?]
-        do throws(DDatabaseError) {
-            blocks = try await database.storedBlocks(at: sequences)
-        } catch {
-            throw DTreeError(error)
-        }
+        let sequences = TreeEngine.ascending(ahead + last + [sequence])
         var absent: [UInt64] = []
         var needed: [UInt8]?
-        for (block, bytes) in zip(sequences, blocks) {
-            guard let bytes else {
-                absent.append(block)
-                continue
+        var rest = TreeEngine.ascending(last)[...]
+        var kept: [(block: UInt64, bytes: [UInt8])] = []
+        var start = 0
+        while start < sequences.count {
+            let count = min(TreeLimits.readCount, max(16, TreeLimits.readByteCount / averageReadByteCount))
+            let part = sequences[start..<min(sequences.count, start + count)]
+            start = part.endIndex
+            let blocks: [[UInt8]?]
+            do throws(DDatabaseError) {
+                blocks = try await database.storedBlocks(at: Array(part))
+            } catch {
+                throw DTreeError(error)
             }
-            if block == sequence { needed = bytes } else { try keep(bytes, block, of: fork, needed: sequence) }
+            noteRead(blocks)
+            for (block, bytes) in zip(part, blocks) {
+                while let first = rest.first, first < block { rest.removeFirst() }
+                guard let bytes else {
+                    absent.append(block)
+                    continue
+                }
+                if block == sequence {
+                    needed = bytes
+                } else if block == rest.first {
+                    kept.append((block, bytes))
+                } else if !cache.contains(block) {
+                    try keep(bytes, block, of: fork, needed: sequence)
+                }
+            }
         }
+        for (block, bytes) in kept { try keep(bytes, block, of: fork, needed: sequence) }
         if let needed {
             // The last one that is added stays in any case.
             try keep(needed, sequence, of: fork, needed: sequence)
@@ -134,6 +169,21 @@ package actor TreeEngine {
             if let question, deadline.moment != nil { await ask(question) }
             try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
         }
+    }
+
+    private func noteRead(_ blocks: [[UInt8]?]) {
+        var (count, byteCount) = (0, 0)
+        for case .some(let bytes) in blocks { (count, byteCount) = (count + 1, byteCount + bytes.count) }
+        guard count > 0 else { return }
+        averageReadByteCount = max(64, (averageReadByteCount + byteCount / count) / 2)
+    }
+
+    /// Each of `sequences` once, in ascending order.
+    private static func ascending(_ sequences: [UInt64]) -> [UInt64] {
+        var result: [UInt64] = []
+        result.reserveCapacity(sequences.count)
+        for sequence in sequences.sorted() where sequence != result.last { result.append(sequence) }
+        return result
     }
 
     /// A block if it is stored here.

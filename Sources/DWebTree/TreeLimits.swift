@@ -26,8 +26,15 @@ package enum TreeLimits {
     package static let scanByteCount = 256 << 10
     /// Entries that a scan gathers at most.
     package static let scanEntryCount = 256
-    /// Stored blocks that a long scan reads at once: what the cache of blocks holds of usual ones.
-    package static let scanHorizon = 8_192
+    /// Stored blocks that a long scan reads at once.
+    package static let scanHorizon = 32_768
+    /// Bytes of stored blocks that a long scan reads at once: so many that one generation of the cache of blocks holds
+    /// them and those of the leaves that the time before found.
+    package static let scanHorizonByteCount = 2_304 << 10
+    /// Stored blocks that one call of the log reads.
+    package static let readCount = 4_096
+    /// Bytes of stored blocks that one call of the log reads, about.
+    package static let readByteCount = 1 << 20
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.

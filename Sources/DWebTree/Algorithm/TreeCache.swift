@@ -5,7 +5,7 @@
 package final class TreeCache: TreeSource {
     private var keys = ByteTable(generationByteCount: TreeLimits.cachedKeysByteCount)
     private var nodes = ByteTable(generationByteCount: TreeLimits.cachedNodesByteCount)
-    private var blocks = GenerationCache<UInt64, TreeBlock>(generationCost: TreeLimits.cachedBlocksByteCount)
+    private var blocks = ByteTable(generationByteCount: TreeLimits.cachedBlocksByteCount, retention: .newest)
     /// The block that was loaded last stays until the next one: a step that asked for it must find it.
     private var latest: TreeBlock?
 
@@ -14,7 +14,7 @@ package final class TreeCache: TreeSource {
 
     package func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8] {
         if let key = keys.withBytes(sequence, { Array($0) }) { return key }
-        let key = try block(sequence).key
+        let key = try content(sequence).key
         insert(key: key, of: sequence)
         return key
     }
@@ -34,10 +34,20 @@ package final class TreeCache: TreeSource {
     }
 
     package func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
-        if let block = blocks[sequence] { return block }
+        if let block = blocks.withBytes(sequence, { PackedBlock($0).block(sequence) }) { return block }
         if let latest, latest.sequence == sequence { return latest }
         throw .missing(sequence)
     }
+
+    package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent {
+        let content = blocks.withBytes(sequence) { bytes in
+            let packed = PackedBlock(bytes)
+            return TreeContent(sequence: sequence, key: packed.key, value: packed.value)
+        }
+        return if let content { content } else { TreeContent(try block(sequence)) }
+    }
+
+    package func holds(_ sequence: UInt64) -> Bool { contains(sequence) || latest?.sequence == sequence }
 
     /// A node's address as one number; nil for an address that no node can have.
     private static func number(of pointer: TreePointer) -> UInt64? {
@@ -57,7 +67,7 @@ package final class TreeCache: TreeSource {
     package func insert(_ block: TreeBlock) {
         let trimmed = block.trimmed
         latest = trimmed
-        blocks.insert(trimmed, for: block.sequence, cost: trimmed.cost)
+        PackedBlock.pack(trimmed) { blocks.insert($0, for: block.sequence) }
     }
 
     /// Adds the key of a block.
@@ -72,7 +82,9 @@ package final class TreeCache: TreeSource {
     }
 
     /// Makes sure that the block stays until the next one is added.
-    package func touch(_ sequence: UInt64) { latest = blocks[sequence] ?? latest }
+    package func touch(_ sequence: UInt64) {
+        latest = blocks.withBytes(sequence) { PackedBlock($0).block(sequence) } ?? latest
+    }
 
     /// Forgets everything.
     package func removeAll() {
@@ -80,46 +92,6 @@ package final class TreeCache: TreeSource {
         nodes.removeAll()
         blocks.removeAll()
         latest = nil
-    }
-}
-
-/// A dictionary of bounded size that keeps what was used most recently.
-///
-/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten.
-struct GenerationCache<Key: Hashable, Value> {
-    private var young: [Key: Value] = [:]
-    private var old: [Key: Value] = [:]
-    private var youngCost = 0
-    private var averageCost = 0
-    private let generationCost: Int
-
-    init(generationCost: Int) { self.generationCost = generationCost }
-
-    subscript(key: Key) -> Value? {
-        mutating get {
-            if let value = young[key] { return value }
-            guard !old.isEmpty, let value = old.removeValue(forKey: key) else { return nil }
-            insert(value, for: key, cost: averageCost)
-            return value
-        }
-    }
-
-    func contains(_ key: Key) -> Bool { young[key] != nil || old[key] != nil }
-
-    mutating func insert(_ value: Value, for key: Key, cost: Int) {
-        guard young.updateValue(value, forKey: key) == nil else { return }
-        youngCost += cost
-        guard youngCost > generationCost else { return }
-        averageCost = youngCost / young.count
-        old = young
-        young = [:]
-        youngCost = 0
-    }
-
-    mutating func removeAll() {
-        young = [:]
-        old = [:]
-        youngCost = 0
     }
 }
 

@@ -9,9 +9,39 @@ package protocol TreeSource {
     func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode
     /// The block with this index.
     func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock
+    /// What a block holds besides nodes; cheaper than ``block(_:)``.
+    func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent
+    /// Whether ``block(_:)`` has the block.
+    func holds(_ sequence: UInt64) -> Bool
+}
+
+/// A key with what is known of its value.
+package struct TreeContent: Sendable {
+    /// The block that holds it.
+    package let sequence: UInt64
+    /// The key, prefixes included.
+    package let key: [UInt8]
+    /// The value, which memory may not keep.
+    package let value: TreeBlock.Value
+}
+
+extension TreeContent {
+    /// Key and value of a block.
+    package init(_ block: TreeBlock) { self.init(sequence: block.sequence, key: block.key, value: block.value) }
 }
 
 extension TreeSource {
+    package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent { TreeContent(try block(sequence)) }
+
+    package func holds(_ sequence: UInt64) -> Bool {
+        do throws(TreeStop) {
+            _ = try block(sequence)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
         KeyOrder.compare(try self.key(sequence), key)
     }
