@@ -236,6 +236,7 @@ final class RocksDatabase: @unchecked Sendable {
     private func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
         let bytes = keys.flatMap(\.self)
         let counts = keys.map(\.count)
+        let isAscending = zip(keys, keys.dropFirst()).allSatisfy { RocksDatabase.isLess($0, $1) }
         var pinned = [OpaquePointer?](repeating: nil, count: keys.count)
         var errors = [UnsafeMutablePointer<CChar>?](repeating: nil, count: keys.count)
         bytes.withUnsafeBytes { bytes in
@@ -245,7 +246,7 @@ final class RocksDatabase: @unchecked Sendable {
                 return bytes.baseAddress.map { $0.assumingMemoryBound(to: CChar.self) + position }
             }
             rocksdb_batched_multi_get_cf(
-                handle, readOptions, family, keys.count, starts, counts, &pinned, &errors, false)
+                handle, readOptions, family, keys.count, starts, counts, &pinned, &errors, isAscending)
         }
         var failure: PortError?
         for index in pinned.indices {

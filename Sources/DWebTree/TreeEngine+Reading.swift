@@ -6,7 +6,7 @@ extension TreeEngine {
     /// Repeats a step of an algorithm until every block that it needs is in memory.
     func repeating<Result>(
         _ view: TreeView, _ deadline: ReadDeadline, ahead: (UInt64) -> [UInt64] = { _ in [] },
-        asking question: TreeHint? = nil, _ step: () throws(TreeStop) -> Result
+        asking question: TreeHint? = nil, for use: BlockUse = .anything, _ step: () throws(TreeStop) -> Result
     ) async throws(DTreeError) -> Result {
         var question = question
         for _ in 0..<TreeLimits.loadsPerStep {
@@ -21,9 +21,9 @@ extension TreeEngine {
                 }
             }
             let others = ahead(missing)
-            if others.isEmpty, try loadImmediately(missing) { continue }
+            if others.isEmpty, try loadImmediately(missing, for: use) { continue }
             let asked = lastQuestion
-            try await load(missing, ahead: others, deadline, asking: question)
+            try await load(missing, ahead: others, deadline, asking: question, for: use)
             // One question for each lookup.
             if lastQuestion != asked { question = nil }
         }
@@ -68,10 +68,11 @@ extension TreeEngine {
         let view = try await prepare(view, options)
         let question = TreeHint(get: TreeHint.Get(version: view.version, key: key))
         let lookup = TreeLookup(key, version: view.version)
-        let block = try await repeating(view, deadline, asking: question) { [cache] () throws(TreeStop) in
-            try lookup.find(in: cache)
+        let block = try await repeating(view, deadline, asking: question, for: .keysAndNodes) {
+            [cache] () throws(TreeStop) in try lookup.find(in: cache)
         }
         guard let block else { return nil }
+        cache.insert(block)
         return try await entry(TreeContent(block), deadline)
     }
 
@@ -136,7 +137,10 @@ extension TreeEngine {
         try check(view)
         while entries.count < limit, byteCount < TreeLimits.scanByteCount {
             switch try step(&cursor) {
-            case .end: return (cursor, entries)
+            case .end:
+                // Short scans leave little, and must not take from a long one what it read ahead.
+                if horizon >= TreeLimits.longScanHorizon { cache.endScan() }
+                return (cursor, entries)
             case .entry(let content):
                 loadCount = 0
                 let entry = try await entry(content, deadline)
@@ -174,7 +178,7 @@ extension TreeEngine {
         // The leaves that are found missing now name the keys of the next time: all of them must fit.
         let missing = cursor.missingAhead(
             cache, limit: count, nodeLimit: max(TreeLimits.keyCount, count / TreeLimits.keyCount), steps: 4 * count)
-        try await load(block, ahead: missing.keys, keepingLongest: missing.nodes, deadline)
+        try await load(block, ahead: missing.keys, keepingLongest: missing.nodes, deadline, for: .scan)
     }
 
     /// Whether a block is stored here.

@@ -103,14 +103,14 @@ package actor TreeEngine {
     // MARK: Loading
 
     /// Brings a block into memory if that takes no wait, and says whether it did.
-    func loadImmediately(_ sequence: UInt64) throws(DTreeError) -> Bool {
+    func loadImmediately(_ sequence: UInt64, for use: BlockUse) throws(DTreeError) -> Bool {
         let result = database.assumeIsolated { database in
             Result { () throws(DDatabaseError) in try database.storedBlockImmediately(at: sequence) }
         }
         let bytes: [UInt8]?
         do throws(DDatabaseError) { bytes = try result.get() } catch { throw DTreeError(error) }
         guard let bytes else { return false }
-        try keep(bytes, sequence, of: cacheFork, needed: sequence)
+        try keep(bytes, sequence, of: cacheFork, needed: sequence, for: use)
         return true
     }
 
@@ -122,11 +122,11 @@ package actor TreeEngine {
     ///   - last: More of them, which memory keeps longer than those.
     func load(
         _ sequence: UInt64, ahead: [UInt64] = [], keepingLongest last: [UInt64] = [], _ deadline: ReadDeadline,
-        asking question: TreeHint? = nil
+        asking question: TreeHint? = nil, for use: BlockUse = .anything
     ) async throws(DTreeError) {
         let fork = cacheFork
         if ahead.isEmpty, last.isEmpty, let bytes = try await stored(sequence) {
-            try keep(bytes, sequence, of: fork, needed: sequence)
+            try keep(bytes, sequence, of: fork, needed: sequence, for: use)
             return
         }
         let sequences = TreeEngine.ascending(ahead + last + [sequence])
@@ -156,18 +156,18 @@ package actor TreeEngine {
                     needed = bytes
                 } else if block == rest.first {
                     kept.append((block, bytes))
-                } else if !cache.contains(block) {
-                    try keep(bytes, block, of: fork, needed: sequence)
+                } else {
+                    try keep(bytes, block, of: fork, needed: sequence, for: use)
                 }
             }
         }
-        for (block, bytes) in kept { try keep(bytes, block, of: fork, needed: sequence) }
+        for (block, bytes) in kept { try keep(bytes, block, of: fork, needed: sequence, for: use) }
         if let needed {
             // The last one that is added stays in any case.
-            try keep(needed, sequence, of: fork, needed: sequence)
+            try keep(needed, sequence, of: fork, needed: sequence, for: use)
         } else {
             if let question, deadline.moment != nil { await ask(question) }
-            try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
+            try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline, for: use)
         }
     }
 
@@ -199,7 +199,7 @@ package actor TreeEngine {
 
     /// Asks peers for blocks, all at once.
     private func fetch(
-        _ sequence: UInt64, others: [UInt64], of fork: UInt64, _ deadline: ReadDeadline
+        _ sequence: UInt64, others: [UInt64], of fork: UInt64, _ deadline: ReadDeadline, for use: BlockUse
     ) async throws(DTreeError) {
         let (database, loop) = (database, loop)
         typealias Answer = (block: UInt64, result: Result<[UInt8], DDatabaseError>)
@@ -219,7 +219,7 @@ package actor TreeEngine {
         }
         for answer in answers {
             switch answer.result {
-            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence)
+            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence, for: use)
             case .failure(let error): if answer.block == sequence { throw DTreeError(error) }
             }
         }
@@ -229,11 +229,16 @@ package actor TreeEngine {
     /// Adds a block that was read, unless its history ended meanwhile. What is wrong with a block that is not needed
     /// yet is told once it is.
     private func keep(
-        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64
+        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64, for use: BlockUse
     ) throws(DTreeError) {
         guard database.fork == fork, cacheFork == fork else { return }
         do throws(TreeFault) {
-            cache.insert(try TreeBlock(sequence: sequence, decoding: bytes))
+            let block = try TreeBlock(sequence: sequence, decoding: bytes)
+            switch use {
+            case .anything: cache.insert(block)
+            case .keysAndNodes: cache.insertBriefly(block)
+            case .scan: cache.insertAhead(block)
+            }
         } catch {
             if sequence == needed { throw DTreeError(error, block: sequence) }
         }
@@ -252,6 +257,16 @@ package actor TreeEngine {
         }
         return runs
     }
+}
+
+/// What a block is brought into memory for, which decides where memory keeps it.
+enum BlockUse {
+    /// Its value may be asked for again.
+    case anything
+    /// Its key and nodes, which memory keeps apart, for a walk that has no use for its value.
+    case keysAndNodes
+    /// A scan, which comes to it once.
+    case scan
 }
 
 /// Until when a read may wait for peers; nil for a read that must not.

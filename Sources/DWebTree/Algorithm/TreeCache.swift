@@ -5,7 +5,9 @@
 package final class TreeCache: TreeSource {
     private var keys = ByteTable(generationByteCount: TreeLimits.cachedKeysByteCount)
     private var nodes = ByteTable(generationByteCount: TreeLimits.cachedNodesByteCount)
-    private var blocks = ByteTable(generationByteCount: TreeLimits.cachedBlocksByteCount, retention: .newest)
+    private var blocks = ByteTable(generationByteCount: TreeLimits.cachedBlocksByteCount)
+    /// What scans read ahead. It is large, each block of it is needed about once, and it is forgotten when a scan ends.
+    private var ahead = ByteTable(generationByteCount: TreeLimits.aheadBlocksByteCount, retention: .newest)
     /// The block that was loaded last stays until the next one: a step that asked for it must find it.
     private var latest: TreeBlock?
 
@@ -19,10 +21,12 @@ package final class TreeCache: TreeSource {
         return key
     }
 
-    package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
-        let known = key.withUnsafeBytes { key in keys.withBytes(sequence) { KeyOrder.compare($0, key) } }
-        if let known { return known }
-        return KeyOrder.compare(try self.key(sequence), key)
+    package func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result {
+        if let result = keys.withBytes(sequence, body) { return result }
+        let key = try key(sequence)
+        return key.withUnsafeBytes { body($0) }
     }
 
     package func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode {
@@ -34,17 +38,19 @@ package final class TreeCache: TreeSource {
     }
 
     package func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
-        if let block = blocks.withBytes(sequence, { PackedBlock($0).block(sequence) }) { return block }
+        if let block = withPacked(sequence, { $0.block(sequence) }) { return block }
         if let latest, latest.sequence == sequence { return latest }
         throw .missing(sequence)
     }
 
     package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent {
-        let content = blocks.withBytes(sequence) { bytes in
-            let packed = PackedBlock(bytes)
-            return TreeContent(sequence: sequence, key: packed.key, value: packed.value)
-        }
+        let content = withPacked(sequence) { TreeContent(sequence: sequence, key: $0.key, value: $0.value) }
         return if let content { content } else { TreeContent(try block(sequence)) }
+    }
+
+    private func withPacked<Result>(_ sequence: UInt64, _ body: (PackedBlock) -> Result) -> Result? {
+        if let result = ahead.withBytes(sequence, { body(PackedBlock($0)) }) { return result }
+        return blocks.withBytes(sequence) { body(PackedBlock($0)) }
     }
 
     package func holds(_ sequence: UInt64) -> Bool { contains(sequence) || latest?.sequence == sequence }
@@ -58,10 +64,13 @@ package final class TreeCache: TreeSource {
     }
 
     /// Whether the block is in memory.
-    package func contains(_ sequence: UInt64) -> Bool { blocks.contains(sequence) }
+    package func contains(_ sequence: UInt64) -> Bool { ahead.contains(sequence) || blocks.contains(sequence) }
 
     /// Whether the key of a block is in memory.
-    package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || blocks.contains(sequence) }
+    package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || contains(sequence) }
+
+    /// Adds a block for the step that asked for it, which takes out of it what is kept.
+    package func insertBriefly(_ block: TreeBlock) { latest = block.trimmed }
 
     /// Adds a block.
     package func insert(_ block: TreeBlock) {
@@ -69,6 +78,15 @@ package final class TreeCache: TreeSource {
         latest = trimmed
         PackedBlock.pack(trimmed) { blocks.insert($0, for: block.sequence) }
     }
+
+    /// Adds a block that a scan will come to.
+    package func insertAhead(_ block: TreeBlock) {
+        latest = block.trimmed
+        PackedBlock.pack(block.trimmed) { ahead.insert($0, for: block.sequence) }
+    }
+
+    /// Forgets what a scan read ahead.
+    package func endScan() { ahead.removeAll() }
 
     /// Adds the key of a block.
     package func insert(key: [UInt8], of sequence: UInt64) {
@@ -83,7 +101,7 @@ package final class TreeCache: TreeSource {
 
     /// Makes sure that the block stays until the next one is added.
     package func touch(_ sequence: UInt64) {
-        latest = blocks.withBytes(sequence) { PackedBlock($0).block(sequence) } ?? latest
+        latest = withPacked(sequence) { $0.block(sequence) } ?? latest
     }
 
     /// Forgets everything.
@@ -91,6 +109,7 @@ package final class TreeCache: TreeSource {
         keys.removeAll()
         nodes.removeAll()
         blocks.removeAll()
+        ahead.removeAll()
         latest = nil
     }
 }

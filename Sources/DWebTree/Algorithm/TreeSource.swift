@@ -3,6 +3,10 @@
 package protocol TreeSource {
     /// The key that a block holds.
     func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8]
+    /// Gives `body` the key that a block holds; cheaper than ``key(_:)``.
+    func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result
     /// Below zero, zero or above zero as that key comes before, equals or follows `key`.
     func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int
     /// The node at an address.
@@ -42,8 +46,15 @@ extension TreeSource {
         }
     }
 
+    package func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result {
+        let key = try key(sequence)
+        return key.withUnsafeBytes { body($0) }
+    }
+
     package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
-        KeyOrder.compare(try self.key(sequence), key)
+        try withKey(sequence) { probe in key.withUnsafeBytes { KeyOrder.compare(probe, $0) } }
     }
 
     /// A node that is not the root: it must not be empty.
