@@ -53,7 +53,8 @@ final class RocksStore: KeyValueStore {
         let database = try open()
         let (values, time) = try await reader.run { () throws(PortError) -> ([[UInt8]?], Duration) in
             let start = ContinuousClock.now
-            let values = keys.count < RocksStore.sharedReadCount ? try database.read(keys) : try database.readByHalves(keys)
+            let isShared = keys.count >= RocksStore.sharedReadCount
+            let values = isShared ? try database.readByHalves(keys) : try database.read(keys)
             return (values, start.duration(to: .now))
         }
         let isLarge = values.contains { ($0?.count ?? 0) >= ReadPace.largeByteCount }
