@@ -2,8 +2,8 @@
 /// at once, since a hop to another thread and back takes several times longer than they do.
 ///
 /// Reads have an account: each is given ``quickTime`` and pays what it took. Once the account is full, reads are quick
-/// until it is empty: single slow ones do not change that, a slow medium does so with its first one. A large value
-/// empties it too: copying and checking those is work that another thread can do meanwhile.
+/// until it is empty: single slow ones do not change that, and a medium that takes milliseconds does so with its first
+/// read. A large value empties it too: copying and checking those is work that another thread can do meanwhile.
 struct ReadPace {
     /// Reads from the system's memory take about 10 us, a hop and back 50, a good medium 100, a slow one 10,000. With a
     /// higher limit, replication waits for reads that another thread could have made: measured, docs/benchmarks.md.
