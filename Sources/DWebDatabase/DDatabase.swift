@@ -181,6 +181,19 @@ public actor DDatabase {
         Blocks(database: self, start: index, isLive: live && frozen == nil, options: options)
     }
 
+    /// The block at `index` if it is stored and can be had without waiting; otherwise nil.
+    ///
+    /// - Throws: ``DDatabaseError`` with code `undecipherable`, `closed` or `storage`.
+    package func storedBlockImmediately(at index: UInt64) throws(DDatabaseError) -> [UInt8]? {
+        try checkOpen()
+        guard frozen == nil else { return nil }
+        let result = engine.assumeIsolated { engine in
+            Result { () throws(DDatabaseError) in try engine.storedBlockImmediately(index) }
+        }
+        guard let block = try result.get() else { return nil }
+        return try decrypted(block, at: index)
+    }
+
     /// The blocks at `indices`, nil for those that are not stored here, with one visit to the medium for all; cheapest
     /// in ascending order. Peers are not asked.
     ///

@@ -74,6 +74,13 @@ extension LogEngine {
         throw DDatabaseError(.storage, "Block \(index) of the log \(key) is marked as stored but missing")
     }
 
+    /// A stored block that can be had without waiting, otherwise nil.
+    func storedBlockImmediately(_ index: UInt64) throws(DDatabaseError) -> [UInt8]? {
+        try checkAlive()
+        guard present.contains(index), case .value(let bytes) = try immediately(keys.block(index)) else { return nil }
+        return bytes
+    }
+
     /// Stored blocks in a row; nil if one is not stored (any more).
     private func storedBlocks(_ range: Range<UInt64>) async throws(DDatabaseError) -> [[UInt8]]? {
         var blocks: [[UInt8]] = []

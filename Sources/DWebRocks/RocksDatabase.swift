@@ -1,5 +1,6 @@
 import CRocksDB
 import DWebPorts
+import Dispatch
 import Synchronization
 
 /// The open database and what must be freed with it.
@@ -32,7 +33,7 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blobFileByteCount: UInt64 = 256 << 20
     // The reference holds 64 MiB in memory before it writes a table; smaller tables are as readable, and memory counts
     // on phones. While one buffer is filled, one waits and one is written.
-    private static let writeBufferByteCount = 6 << 20
+    private static let writeBufferByteCount = 4 << 20
     private static let writeBufferCount: Int32 = 5
     // Data, indexes and filters: those of one table of the largest size are 1.6 MB.
     private static let blockCacheByteCount = 8 << 20
@@ -217,22 +218,43 @@ final class RocksDatabase: @unchecked Sendable {
         return values
     }
 
+    /// The values of `keys`, each half read on a thread of its own; returns when both are there.
+    func readByHalves(_ keys: [[UInt8]]) throws(PortError) -> [[UInt8]?] {
+        let halves = [Array(keys[..<(keys.count / 2)]), Array(keys[(keys.count / 2)...])]
+        let results = Mutex<[Result<[[UInt8]?], PortError>]>([.success([]), .success([])])
+        DispatchQueue.concurrentPerform(iterations: halves.count) { index in
+            let result = Result { () throws(PortError) in try read(halves[index]) }
+            results.withLock { $0[index] = result }
+        }
+        let (first, second) = results.withLock { ($0[0], $0[1]) }
+        return try first.get() + second.get()
+    }
+
     /// So many reads the library itself does together; each holds a block of a table until it is copied.
     private static let readGroupCount = 32
 
     private func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
-        let bytes = keys.flatMap(\.self)
-        let counts = keys.map(\.count)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(keys.count * (keys.first?.count ?? 0))
+        var counts: [Int] = []
+        counts.reserveCapacity(keys.count)
+        for key in keys {
+            bytes.append(contentsOf: key)
+            counts.append(key.count)
+        }
+        let isAscending = zip(keys, keys.dropFirst()).allSatisfy { RocksDatabase.isLess($0, $1) }
         var pinned = [OpaquePointer?](repeating: nil, count: keys.count)
         var errors = [UnsafeMutablePointer<CChar>?](repeating: nil, count: keys.count)
         bytes.withUnsafeBytes { bytes in
             var position = 0
-            let starts = counts.map { count -> UnsafePointer<CChar>? in
-                defer { position += count }
-                return bytes.baseAddress.map { $0.assumingMemoryBound(to: CChar.self) + position }
+            var starts: [UnsafePointer<CChar>?] = []
+            starts.reserveCapacity(counts.count)
+            for count in counts {
+                starts.append(bytes.baseAddress.map { $0.assumingMemoryBound(to: CChar.self) + position })
+                position += count
             }
             rocksdb_batched_multi_get_cf(
-                handle, readOptions, family, keys.count, starts, counts, &pinned, &errors, false)
+                handle, readOptions, family, keys.count, starts, counts, &pinned, &errors, isAscending)
         }
         var failure: PortError?
         for index in pinned.indices {

@@ -21,6 +21,8 @@ final class RocksStore: KeyValueStore {
     private let pace = Mutex(ReadPace())
     // Larger batches spend more time copying than a hop to the writer's thread costs.
     private static let immediateByteLimit = 256 * 1024
+    // So many reads take some milliseconds, far more than it costs to wake another thread for half of them.
+    private static let sharedReadCount = 1_024
 
     init(database: RocksDatabase, marker: StoreMarker?, lossDirectory: String? = nil) {
         state = Mutex(State(database: database))
@@ -43,7 +45,7 @@ final class RocksStore: KeyValueStore {
         let result = try database.read(key, isImmediate: false)
         let time = start.duration(to: .now)
         let isLarge = if case .value(let value) = result { value.count >= ReadPace.largeByteCount } else { false }
-        if isLarge || time > ReadPace.quickTime { pace.withLock { $0.note(1, time, isLarge: isLarge) } }
+        pace.withLock { $0.note(1, time, isLarge: isLarge) }
         return result
     }
 
@@ -51,7 +53,8 @@ final class RocksStore: KeyValueStore {
         let database = try open()
         let (values, time) = try await reader.run { () throws(PortError) -> ([[UInt8]?], Duration) in
             let start = ContinuousClock.now
-            let values = try database.read(keys)
+            let isShared = keys.count >= RocksStore.sharedReadCount
+            let values = isShared ? try database.readByHalves(keys) : try database.read(keys)
             return (values, start.duration(to: .now))
         }
         let isLarge = values.contains { ($0?.count ?? 0) >= ReadPace.largeByteCount }

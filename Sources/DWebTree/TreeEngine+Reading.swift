@@ -6,7 +6,7 @@ extension TreeEngine {
     /// Repeats a step of an algorithm until every block that it needs is in memory.
     func repeating<Result>(
         _ view: TreeView, _ deadline: ReadDeadline, ahead: (UInt64) -> [UInt64] = { _ in [] },
-        asking question: TreeHint? = nil, _ step: () throws(TreeStop) -> Result
+        asking question: TreeHint? = nil, for use: BlockUse = .anything, _ step: () throws(TreeStop) -> Result
     ) async throws(DTreeError) -> Result {
         var question = question
         for _ in 0..<TreeLimits.loadsPerStep {
@@ -20,8 +20,10 @@ extension TreeEngine {
                 case .fault(let fault, let block): throw DTreeError(fault, block: block)
                 }
             }
+            let others = ahead(missing)
+            if others.isEmpty, try loadImmediately(missing, for: use) { continue }
             let asked = lastQuestion
-            try await load(missing, ahead: ahead(missing), deadline, asking: question)
+            try await load(missing, ahead: others, deadline, asking: question, for: use)
             // One question for each lookup.
             if lastQuestion != asked { question = nil }
         }
@@ -66,17 +68,24 @@ extension TreeEngine {
         let view = try await prepare(view, options)
         let question = TreeHint(get: TreeHint.Get(version: view.version, key: key))
         let lookup = TreeLookup(key, version: view.version)
-        let block = try await repeating(view, deadline, asking: question) { [cache] () throws(TreeStop) in
-            try lookup.find(in: cache)
+        let block = try await repeating(view, deadline, asking: question, for: .keysAndNodes) {
+            [cache] () throws(TreeStop) in try lookup.find(in: cache)
         }
         guard let block else { return nil }
-        return try await entry(block, deadline)
+        cache.insert(block)
+        return try await entry(TreeContent(block), deadline)
     }
 
-    /// A block as callers see it. A large value is read again, since memory does not keep it.
-    private func entry(_ block: TreeBlock, _ deadline: ReadDeadline) async throws(DTreeError) -> DTree.Entry {
-        let (sequence, key) = (block.sequence, block.key)
-        guard block.isValueElided else { return DTree.Entry(sequence: sequence, key: key, value: block.value) }
+    /// A key and value as callers see them. A large value is read again, since memory does not keep it.
+    private func entry(_ content: TreeContent, _ deadline: ReadDeadline) async throws(DTreeError) -> DTree.Entry {
+        switch content.value {
+        case .absent: return DTree.Entry(sequence: content.sequence, key: content.key, value: nil)
+        case .present(let value): return DTree.Entry(sequence: content.sequence, key: content.key, value: value)
+        case .elided: return try await readEntry(content.sequence, deadline)
+        }
+    }
+
+    private func readEntry(_ sequence: UInt64, _ deadline: ReadDeadline) async throws(DTreeError) -> DTree.Entry {
         let bytes: [UInt8]
         do throws(DDatabaseError) {
             bytes = try await database.block(at: sequence, deadline.options(now: loop.now))
@@ -84,8 +93,10 @@ extension TreeEngine {
             throw DTreeError(error)
         }
         do throws(TreeFault) {
-            return DTree.Entry(
-                sequence: sequence, key: key, value: try TreeBlock(sequence: sequence, decoding: bytes).value)
+            let block = try TreeBlock(sequence: sequence, decoding: bytes)
+            // A block that was just read has all of its value.
+            let value: [UInt8]? = if case .present(let value) = block.value { value } else { nil }
+            return DTree.Entry(sequence: sequence, key: block.key, value: value)
         } catch {
             throw DTreeError(error, block: sequence)
         }
@@ -95,14 +106,14 @@ extension TreeEngine {
 
     /// What one step of a scan gave.
     private enum ScanStep {
-        case entry(key: [UInt8], block: TreeBlock)
+        case entry(TreeContent)
         case missing(UInt64)
         case end
     }
 
     private func step(_ cursor: inout TreeCursor) throws(DTreeError) -> ScanStep {
         do throws(TreeStop) {
-            return if let (key, block) = try cursor.next(cache) { .entry(key: key, block: block) } else { .end }
+            return if let content = try cursor.next(cache) { .entry(content) } else { .end }
         } catch {
             switch error {
             case .missing(let block): return .missing(block)
@@ -126,15 +137,14 @@ extension TreeEngine {
         try check(view)
         while entries.count < limit, byteCount < TreeLimits.scanByteCount {
             switch try step(&cursor) {
-            case .end: return (cursor, entries)
-            case .entry(let key, let block):
+            case .end:
+                // Short scans leave little, and must not take from a long one what it read ahead.
+                if horizon >= TreeLimits.longScanHorizon { cache.endScan() }
+                return (cursor, entries)
+            case .entry(let content):
                 loadCount = 0
-                // Values that memory keeps need no second look.
-                let entry =
-                    block.isValueElided
-                    ? try await entry(block, deadline)
-                    : DTree.Entry(sequence: block.sequence, key: key, value: block.value)
-                byteCount += key.count + (entry.value?.count ?? 0)
+                let entry = try await entry(content, deadline)
+                byteCount += entry.key.count + (entry.value?.count ?? 0)
                 entries.append(entry)
             case .missing(let block):
                 loadCount += 1
@@ -142,15 +152,12 @@ extension TreeEngine {
                     throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than an honest tree")
                 }
                 if try await has(block) {
-                    // Keys lie together in the tree and anywhere in the log: in the order of the log many are read much
-                    // faster than one after the other.
-                    let ahead = cursor.missingAhead(cache, limit: horizon, steps: 2 * horizon)
-                    try await load(block, ahead: ahead, deadline)
+                    try await loadAhead(of: cursor, block, horizon: horizon, deadline)
                 } else if entries.isEmpty {
-                    let ahead = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
+                    let missing = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
                     // A short scan needs no help beyond what it asks for itself.
                     let question = limit >= TreeLimits.hintScanEntryCount ? cursor.question() : nil
-                    try await load(block, ahead: ahead, deadline, asking: question)
+                    try await load(block, ahead: missing.keys + missing.nodes, deadline, asking: question)
                 } else {
                     return (cursor, entries)
                 }
@@ -158,6 +165,20 @@ extension TreeEngine {
             }
         }
         return (cursor, entries)
+    }
+
+    /// Brings the stored block `block` into memory, with those that the scan needs next.
+    ///
+    /// Keys lie together in the tree and anywhere in the log: in the order of the log many are read much faster than one
+    /// after the other. The more are read at once, the less often the same part of the medium is read.
+    private func loadAhead(
+        of cursor: TreeCursor, _ block: UInt64, horizon: Int, _ deadline: ReadDeadline
+    ) async throws(DTreeError) {
+        let count = min(horizon, TreeLimits.scanHorizonByteCount / averageReadByteCount)
+        // The leaves that are found missing now name the keys of the next time: all of them must fit.
+        let missing = cursor.missingAhead(
+            cache, limit: count, nodeLimit: max(TreeLimits.keyCount, count / TreeLimits.keyCount), steps: 4 * count)
+        try await load(block, ahead: missing.keys, keepingLongest: missing.nodes, deadline, for: .scan)
     }
 
     /// Whether a block is stored here.
@@ -183,8 +204,8 @@ extension TreeEngine {
             difference = walk.value
             guard let step else { break }
             var result = DTree.Difference(left: nil, right: nil)
-            if let left = step.left { result.left = try await entry(left, deadline) }
-            if let right = step.right { result.right = try await entry(right, deadline) }
+            if let left = step.left { result.left = try await entry(TreeContent(left), deadline) }
+            if let right = step.right { result.right = try await entry(TreeContent(right), deadline) }
             steps.append(result)
         }
         return (difference, steps)
@@ -225,7 +246,7 @@ extension TreeEngine {
                 throw .fault(error, block: sequence)
             }
         }
-        return DTree.Change(isDeletion: isDeletion, entry: try await entry(block, deadline))
+        return DTree.Change(isDeletion: isDeletion, entry: try await entry(TreeContent(block), deadline))
     }
 
     /// The header; nil if nothing was ever written.

@@ -115,10 +115,12 @@ extension TreeEngine {
         let deadline = ReadDeadline(ReadOptions(), now: loop.now)
         switch change.kind {
         case .put(let value):
-            try await repeating(view, deadline) { () throws(TreeStop) in try draft.put(change.key, value, in: cache) }
+            try await repeating(view, deadline, for: .keysAndNodes) { () throws(TreeStop) in
+                try draft.put(change.key, value, in: cache)
+            }
             return true
         case .delete:
-            let outcome = try await repeating(view, deadline) { () throws(TreeStop) in
+            let outcome = try await repeating(view, deadline, for: .keysAndNodes) { () throws(TreeStop) in
                 try draft.delete(change.key, in: cache)
             }
             switch outcome {
@@ -148,7 +150,9 @@ extension TreeEngine {
         let cache = cache
         let view = TreeView(version: database.length, fork: database.fork)
         let deadline = ReadDeadline(ReadOptions(), now: loop.now)
-        let found = try await repeating(view, deadline) { () throws(TreeStop) in try draft.find(key, in: cache) }
+        let found = try await repeating(view, deadline, for: .keysAndNodes) { () throws(TreeStop) in
+            try draft.find(key, in: cache)
+        }
         guard let found else { return nil }
         switch found.value {
         case .staged(let value): return DTree.Entry(sequence: found.sequence, key: key, value: value)

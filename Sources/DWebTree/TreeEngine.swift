@@ -31,6 +31,8 @@ package actor TreeEngine {
     var activeBatch: UInt64?
     var batchDraft: TreeDraft?
     private var nextBatch: UInt64 = 1
+    /// What blocks that were read together took on the average, lately.
+    private(set) var averageReadByteCount = 256
     /// When peers were asked for hints last.
     var lastQuestion: MonotonicTime?
     /// Blocks that are being fetched because peers named them.
@@ -100,40 +102,88 @@ package actor TreeEngine {
 
     // MARK: Loading
 
-    /// Brings a block into memory, and those of `ahead` that are missing as well. Where a peer has to give it, peers
-    /// are told of the question behind it first.
+    /// Brings a block into memory if that takes no wait, and says whether it did.
+    func loadImmediately(_ sequence: UInt64, for use: BlockUse) throws(DTreeError) -> Bool {
+        let result = database.assumeIsolated { database in
+            Result { () throws(DDatabaseError) in try database.storedBlockImmediately(at: sequence) }
+        }
+        let bytes: [UInt8]?
+        do throws(DDatabaseError) { bytes = try result.get() } catch { throw DTreeError(error) }
+        guard let bytes else { return false }
+        try keep(bytes, sequence, of: cacheFork, needed: sequence, for: use)
+        return true
+    }
+
+    /// Brings a block into memory, and others that are missing as well. Where a peer has to give it, peers are told of
+    /// the question behind it first.
+    ///
+    /// - Parameters:
+    ///   - ahead: Other blocks that are worth having.
+    ///   - last: More of them, which memory keeps longer than those.
     func load(
-        _ sequence: UInt64, ahead: [UInt64] = [], _ deadline: ReadDeadline, asking question: TreeHint? = nil
+        _ sequence: UInt64, ahead: [UInt64] = [], keepingLongest last: [UInt64] = [], _ deadline: ReadDeadline,
+        asking question: TreeHint? = nil, for use: BlockUse = .anything
     ) async throws(DTreeError) {
         let fork = cacheFork
-        if ahead.isEmpty, let bytes = try await stored(sequence) {
-            try keep(bytes, sequence, of: fork, needed: sequence)
+        if ahead.isEmpty, last.isEmpty, let bytes = try await stored(sequence) {
+            try keep(bytes, sequence, of: fork, needed: sequence, for: use)
             return
         }
-        let others = Set(ahead).subtracting([sequence]).filter { !cache.contains($0) }
-        let sequences = (others + [sequence]).sorted()
-        let blocks: [[UInt8]?]
-        do throws(DDatabaseError) {
-            blocks = try await database.storedBlocks(at: sequences)
-        } catch {
-            throw DTreeError(error)
-        }
+        let sequences = TreeEngine.ascending(ahead + last + [sequence])
         var absent: [UInt64] = []
         var needed: [UInt8]?
-        for (block, bytes) in zip(sequences, blocks) {
-            guard let bytes else {
-                absent.append(block)
-                continue
+        var rest = TreeEngine.ascending(last)[...]
+        var kept: [(block: UInt64, bytes: [UInt8])] = []
+        var start = 0
+        while start < sequences.count {
+            let count = min(TreeLimits.readCount, max(16, TreeLimits.readByteCount / averageReadByteCount))
+            let part = sequences[start..<min(sequences.count, start + count)]
+            start = part.endIndex
+            let blocks: [[UInt8]?]
+            do throws(DDatabaseError) {
+                blocks = try await database.storedBlocks(at: Array(part))
+            } catch {
+                throw DTreeError(error)
             }
-            if block == sequence { needed = bytes } else { try keep(bytes, block, of: fork, needed: sequence) }
+            noteRead(blocks)
+            for (block, bytes) in zip(part, blocks) {
+                while let first = rest.first, first < block { rest.removeFirst() }
+                guard let bytes else {
+                    absent.append(block)
+                    continue
+                }
+                if block == sequence {
+                    needed = bytes
+                } else if block == rest.first {
+                    kept.append((block, bytes))
+                } else {
+                    try keep(bytes, block, of: fork, needed: sequence, for: use)
+                }
+            }
         }
+        for (block, bytes) in kept { try keep(bytes, block, of: fork, needed: sequence, for: use) }
         if let needed {
             // The last one that is added stays in any case.
-            try keep(needed, sequence, of: fork, needed: sequence)
+            try keep(needed, sequence, of: fork, needed: sequence, for: use)
         } else {
             if let question, deadline.moment != nil { await ask(question) }
-            try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline)
+            try await fetch(sequence, others: absent.filter { $0 != sequence }, of: fork, deadline, for: use)
         }
+    }
+
+    private func noteRead(_ blocks: [[UInt8]?]) {
+        var (count, byteCount) = (0, 0)
+        for case .some(let bytes) in blocks { (count, byteCount) = (count + 1, byteCount + bytes.count) }
+        guard count > 0 else { return }
+        averageReadByteCount = max(64, (averageReadByteCount + byteCount / count) / 2)
+    }
+
+    /// Each of `sequences` once, in ascending order.
+    private static func ascending(_ sequences: [UInt64]) -> [UInt64] {
+        var result: [UInt64] = []
+        result.reserveCapacity(sequences.count)
+        for sequence in sequences.sorted() where sequence != result.last { result.append(sequence) }
+        return result
     }
 
     /// A block if it is stored here.
@@ -149,7 +199,7 @@ package actor TreeEngine {
 
     /// Asks peers for blocks, all at once.
     private func fetch(
-        _ sequence: UInt64, others: [UInt64], of fork: UInt64, _ deadline: ReadDeadline
+        _ sequence: UInt64, others: [UInt64], of fork: UInt64, _ deadline: ReadDeadline, for use: BlockUse
     ) async throws(DTreeError) {
         let (database, loop) = (database, loop)
         typealias Answer = (block: UInt64, result: Result<[UInt8], DDatabaseError>)
@@ -169,7 +219,7 @@ package actor TreeEngine {
         }
         for answer in answers {
             switch answer.result {
-            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence)
+            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence, for: use)
             case .failure(let error): if answer.block == sequence { throw DTreeError(error) }
             }
         }
@@ -179,11 +229,16 @@ package actor TreeEngine {
     /// Adds a block that was read, unless its history ended meanwhile. What is wrong with a block that is not needed
     /// yet is told once it is.
     private func keep(
-        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64
+        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64, for use: BlockUse
     ) throws(DTreeError) {
         guard database.fork == fork, cacheFork == fork else { return }
         do throws(TreeFault) {
-            cache.insert(try TreeBlock(sequence: sequence, decoding: bytes))
+            let block = try TreeBlock(sequence: sequence, decoding: bytes)
+            switch use {
+            case .anything: cache.insert(block)
+            case .keysAndNodes: cache.insertBriefly(block)
+            case .scan: cache.insertAhead(block)
+            }
         } catch {
             if sequence == needed { throw DTreeError(error, block: sequence) }
         }
@@ -202,6 +257,16 @@ package actor TreeEngine {
         }
         return runs
     }
+}
+
+/// What a block is brought into memory for, which decides where memory keeps it.
+enum BlockUse {
+    /// Its value may be asked for again.
+    case anything
+    /// Its key and nodes, which memory keeps apart, for a walk that has no use for its value.
+    case keysAndNodes
+    /// A scan, which comes to it once.
+    case scan
 }
 
 /// Until when a read may wait for peers; nil for a read that must not.

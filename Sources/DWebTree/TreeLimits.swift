@@ -17,7 +17,9 @@ package enum TreeLimits {
     /// Bytes of nodes that one generation of the cache holds; there are two.
     package static let cachedNodesByteCount = 2 << 20
     /// Bytes of blocks that one generation of the cache holds; there are two.
-    package static let cachedBlocksByteCount = 3 << 20
+    package static let cachedBlocksByteCount = 3 << 19
+    /// Bytes of blocks that one generation of what scans read ahead holds; there are two.
+    package static let aheadBlocksByteCount = 4 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
     package static let loadsPerStep = 4_096
     /// Blocks asked of peers ahead of a scan.
@@ -26,8 +28,17 @@ package enum TreeLimits {
     package static let scanByteCount = 256 << 10
     /// Entries that a scan gathers at most.
     package static let scanEntryCount = 256
-    /// Stored blocks that a long scan reads at once: what the cache of blocks holds of usual ones.
-    package static let scanHorizon = 8_192
+    /// Stored blocks that a long scan reads at once.
+    package static let scanHorizon = 32_768
+    /// From here on a scan is long.
+    package static let longScanHorizon = 4_096
+    /// Bytes of stored blocks that a long scan reads at once: so many that one generation of what scans read ahead
+    /// holds them and those of the leaves that the time before found.
+    package static let scanHorizonByteCount = 3 << 20
+    /// Stored blocks that one call of the log reads.
+    package static let readCount = 4_096
+    /// Bytes of stored blocks that one call of the log reads, about.
+    package static let readByteCount = 1 << 20
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.

@@ -26,7 +26,7 @@ extension DTree {
             private var aheadOffset = 0
             // Grows from one, so that a reader of few entries does not pay for many.
             private var chunkCount = 4
-            private var horizon = 16
+            private var givenCount = 0
 
             init(_ sequence: Entries) {
                 self.sequence = sequence
@@ -64,12 +64,14 @@ extension DTree {
                 }
                 walk = nil
                 let count = Swift.min(rest, chunkCount)
+                // A few times what was taken so far, so that nobody pays for much more than he takes.
+                let horizon = Swift.min(Swift.max(16, 4 * givenCount), TreeLimits.scanHorizon)
                 let (cursor, entries) = try await engine.scan(
                     current.cursor, current.view, limit: count, horizon: Swift.min(rest, horizon), sequence.options)
                 current.cursor = cursor
                 walk = current
                 chunkCount = Swift.min(chunkCount * 4, TreeLimits.scanEntryCount)
-                horizon = Swift.min(horizon * 4, TreeLimits.scanHorizon)
+                givenCount += entries.count
                 rest -= entries.count
                 ahead = entries
                 aheadOffset = 0

@@ -41,6 +41,18 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases) func thousandsOfReadsAtOnceKeepTheirOrder(_ kind: Kind) async throws {
+        try await withStore(kind) { store in
+            func key(_ index: Int) -> [UInt8] { [1, UInt8(index >> 8), UInt8(index & 255)] }
+            var batch = WriteBatch()
+            for index in 0..<3_000 where index % 3 > 0 { batch.put(key(index), key(index)) }
+            try await store.apply(batch, durability: .processCrash)
+            for order in [Array(0..<3_000), (0..<3_000).map { $0 &* 7 % 3_000 }] {
+                #expect(try await store.read(order.map(key)) == order.map { $0 % 3 > 0 ? key($0) : nil })
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func manyReadsAtOnceKeepTheirOrder(_ kind: Kind) async throws {
         try await withStore(kind) { store in
             // Some large enough for files of their own, some empty, some absent.

@@ -2,60 +2,60 @@ import Testing
 
 @testable import DWebRocks
 
-/// When a store on disk reads on its caller's thread, and when on one of its own.
-@Suite("Pace of reads") struct ReadPaceTests {
-    private func quick() -> ReadPace {
+/// When reads of a store on disk are made at once, and when on another thread.
+@Suite struct ReadPaceTests {
+    /// A pace that saw enough quick reads.
+    private func quickPace() -> ReadPace {
         var pace = ReadPace()
-        pace.note(64, ReadPace.quickTime, isLarge: false)
+        pace.note(1_000, .milliseconds(10), isLarge: false)
         return pace
     }
 
-    @Test("a store is not known to be quick before 64 quick reads")
-    func warmsUp() {
+    @Test func readsAreQuickOnceEnoughWere() {
         var pace = ReadPace()
-        for _ in 0..<63 { pace.note(1, .microseconds(5), isLarge: false) }
-        #expect(!pace.isQuick)
-        pace.note(1, .microseconds(5), isLarge: false)
+        var count = 0
+        while !pace.isQuick, count < 1_000 {
+            pace.note(1, .microseconds(20), isLarge: false)
+            count += 1
+        }
         #expect(pace.isQuick)
+        #expect(count > 64)
     }
 
-    @Test("reads that were made together count by their average")
-    func averages() {
-        #expect(quick().isQuick)
-        var pace = ReadPace()
-        pace.note(64, ReadPace.quickTime * 64, isLarge: false)
-        #expect(pace.isQuick)
-        pace = ReadPace()
-        pace.note(64, ReadPace.quickTime * 64 + .nanoseconds(1), isLarge: false)
-        #expect(!pace.isQuick)
+    @Test func oneSlowReadAmongQuickOnesChangesNothing() {
+        var pace = quickPace()
+        for _ in 0..<100 {
+            pace.note(1, .microseconds(500), isLarge: false)
+            #expect(pace.isQuick)
+            pace.note(60, .microseconds(600), isLarge: false)
+        }
     }
 
-    @Test("one slow read ends it, and 64 quick ones bring it back")
-    func slowReadEndsIt() {
-        var pace = quick()
-        pace.note(1, ReadPace.quickTime + .nanoseconds(1), isLarge: false)
-        #expect(!pace.isQuick)
-        pace.note(63, .zero, isLarge: false)
-        #expect(!pace.isQuick)
-        pace.note(1, .zero, isLarge: false)
-        #expect(pace.isQuick)
-    }
-
-    @Test("a large value ends it, however quick")
-    func largeValueEndsIt() {
-        var pace = quick()
-        pace.note(1, .zero, isLarge: true)
+    @Test func aSlowMediumIsSeenAtItsFirstRead() {
+        var pace = quickPace()
+        pace.note(1, .milliseconds(5), isLarge: false)
         #expect(!pace.isQuick)
     }
 
-    @Test("a scan is quick if some dozens of its entries took no longer than a read")
-    func scans() {
-        var pace = ReadPace()
-        pace.note(scanOf: 256, ReadPace.quickTime * 10, isLarge: false)
-        #expect(pace.isQuick)
-        pace.note(scanOf: 256, ReadPace.quickTime * 10 + .nanoseconds(1), isLarge: false)
+    @Test func readsThatTakeTooLongOnTheAverageAreNotQuick() {
+        var pace = quickPace()
+        for _ in 0..<200 { pace.note(1, .microseconds(60), isLarge: false) }
         #expect(!pace.isQuick)
-        pace = quick()
+    }
+
+    @Test func aLargeValueEndsIt() {
+        var pace = quickPace()
+        pace.note(1, .microseconds(10), isLarge: true)
+        #expect(!pace.isQuick)
+    }
+
+    @Test func aScanIsGivenWhatAFewReadsAre() {
+        var pace = quickPace()
+        for _ in 0..<200 { pace.note(scanOf: 256, ReadPace.quickTime * 10, isLarge: false) }
+        #expect(pace.isQuick)
+        for _ in 0..<200 { pace.note(scanOf: 256, ReadPace.quickTime * 11, isLarge: false) }
+        #expect(!pace.isQuick)
+        pace = quickPace()
         pace.note(scanOf: 256, .zero, isLarge: true)
         #expect(!pace.isQuick)
     }

@@ -5,7 +5,9 @@
 package final class TreeCache: TreeSource {
     private var keys = ByteTable(generationByteCount: TreeLimits.cachedKeysByteCount)
     private var nodes = ByteTable(generationByteCount: TreeLimits.cachedNodesByteCount)
-    private var blocks = GenerationCache<UInt64, TreeBlock>(generationCost: TreeLimits.cachedBlocksByteCount)
+    private var blocks = ByteTable(generationByteCount: TreeLimits.cachedBlocksByteCount)
+    /// What scans read ahead. It is large, each block of it is needed about once, and it is forgotten when a scan ends.
+    private var ahead = ByteTable(generationByteCount: TreeLimits.aheadBlocksByteCount, retention: .newest)
     /// The block that was loaded last stays until the next one: a step that asked for it must find it.
     private var latest: TreeBlock?
 
@@ -14,15 +16,17 @@ package final class TreeCache: TreeSource {
 
     package func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8] {
         if let key = keys.withBytes(sequence, { Array($0) }) { return key }
-        let key = try block(sequence).key
+        let key = try content(sequence).key
         insert(key: key, of: sequence)
         return key
     }
 
-    package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
-        let known = key.withUnsafeBytes { key in keys.withBytes(sequence) { KeyOrder.compare($0, key) } }
-        if let known { return known }
-        return KeyOrder.compare(try self.key(sequence), key)
+    package func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result {
+        if let result = keys.withBytes(sequence, body) { return result }
+        let key = try key(sequence)
+        return key.withUnsafeBytes { body($0) }
     }
 
     package func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode {
@@ -34,10 +38,22 @@ package final class TreeCache: TreeSource {
     }
 
     package func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
-        if let block = blocks[sequence] { return block }
+        if let block = withPacked(sequence, { $0.block(sequence) }) { return block }
         if let latest, latest.sequence == sequence { return latest }
         throw .missing(sequence)
     }
+
+    package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent {
+        let content = withPacked(sequence) { TreeContent(sequence: sequence, key: $0.key, value: $0.value) }
+        return if let content { content } else { TreeContent(try block(sequence)) }
+    }
+
+    private func withPacked<Result>(_ sequence: UInt64, _ body: (PackedBlock) -> Result) -> Result? {
+        if let result = ahead.withBytes(sequence, { body(PackedBlock($0)) }) { return result }
+        return blocks.withBytes(sequence) { body(PackedBlock($0)) }
+    }
+
+    package func holds(_ sequence: UInt64) -> Bool { contains(sequence) || latest?.sequence == sequence }
 
     /// A node's address as one number; nil for an address that no node can have.
     private static func number(of pointer: TreePointer) -> UInt64? {
@@ -48,17 +64,29 @@ package final class TreeCache: TreeSource {
     }
 
     /// Whether the block is in memory.
-    package func contains(_ sequence: UInt64) -> Bool { blocks.contains(sequence) }
+    package func contains(_ sequence: UInt64) -> Bool { ahead.contains(sequence) || blocks.contains(sequence) }
 
     /// Whether the key of a block is in memory.
-    package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || blocks.contains(sequence) }
+    package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || contains(sequence) }
+
+    /// Adds a block for the step that asked for it, which takes out of it what is kept.
+    package func insertBriefly(_ block: TreeBlock) { latest = block.trimmed }
 
     /// Adds a block.
     package func insert(_ block: TreeBlock) {
         let trimmed = block.trimmed
         latest = trimmed
-        blocks.insert(trimmed, for: block.sequence, cost: trimmed.cost)
+        PackedBlock.pack(trimmed) { blocks.insert($0, for: block.sequence) }
     }
+
+    /// Adds a block that a scan will come to.
+    package func insertAhead(_ block: TreeBlock) {
+        latest = block.trimmed
+        PackedBlock.pack(block.trimmed) { ahead.insert($0, for: block.sequence) }
+    }
+
+    /// Forgets what a scan read ahead.
+    package func endScan() { ahead.removeAll() }
 
     /// Adds the key of a block.
     package func insert(key: [UInt8], of sequence: UInt64) {
@@ -72,54 +100,17 @@ package final class TreeCache: TreeSource {
     }
 
     /// Makes sure that the block stays until the next one is added.
-    package func touch(_ sequence: UInt64) { latest = blocks[sequence] ?? latest }
+    package func touch(_ sequence: UInt64) {
+        latest = withPacked(sequence) { $0.block(sequence) } ?? latest
+    }
 
     /// Forgets everything.
     package func removeAll() {
         keys.removeAll()
         nodes.removeAll()
         blocks.removeAll()
+        ahead.removeAll()
         latest = nil
-    }
-}
-
-/// A dictionary of bounded size that keeps what was used most recently.
-///
-/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten.
-struct GenerationCache<Key: Hashable, Value> {
-    private var young: [Key: Value] = [:]
-    private var old: [Key: Value] = [:]
-    private var youngCost = 0
-    private var averageCost = 0
-    private let generationCost: Int
-
-    init(generationCost: Int) { self.generationCost = generationCost }
-
-    subscript(key: Key) -> Value? {
-        mutating get {
-            if let value = young[key] { return value }
-            guard !old.isEmpty, let value = old.removeValue(forKey: key) else { return nil }
-            insert(value, for: key, cost: averageCost)
-            return value
-        }
-    }
-
-    func contains(_ key: Key) -> Bool { young[key] != nil || old[key] != nil }
-
-    mutating func insert(_ value: Value, for key: Key, cost: Int) {
-        guard young.updateValue(value, forKey: key) == nil else { return }
-        youngCost += cost
-        guard youngCost > generationCost else { return }
-        averageCost = youngCost / young.count
-        old = young
-        young = [:]
-        youngCost = 0
-    }
-
-    mutating func removeAll() {
-        young = [:]
-        old = [:]
-        youngCost = 0
     }
 }
 

@@ -42,20 +42,17 @@ package struct TreeCursor: Sendable {
         isSeeking = isReversed ? range.upper != nil : range.lower != nil
     }
 
-    /// The next key and its block, or nil at the end.
-    package mutating func next(
-        _ source: some TreeSource
-    ) throws(TreeStop) -> (key: [UInt8], block: TreeBlock)? {
+    /// The next key with its value, or nil at the end.
+    package mutating func next(_ source: some TreeSource) throws(TreeStop) -> TreeContent? {
         while true {
             switch try head(source) {
             case .end: return nil
             case .child: try descend(source)
             case .key(let sequence):
-                let block = try source.block(sequence)
-                let key = block.key
-                guard try accept(key, of: sequence) else { return nil }
+                let content = try source.content(sequence)
+                guard try accept(content.key, of: sequence) else { return nil }
                 skip()
-                return (key, block)
+                return content
             }
         }
     }
@@ -181,47 +178,50 @@ package struct TreeCursor: Sendable {
         isSeeking = false
     }
 
-    /// Blocks that are not in `source` and that the walk will need, found by walking ahead through what is there.
-    package func missingAhead(_ source: some TreeSource, limit: Int, steps: Int = 4_096) -> [UInt64] {
+    /// Blocks that a walk will need and that are not in memory, in the order of the walk.
+    package struct Missing: Sendable {
+        /// Those that hold keys.
+        package fileprivate(set) var keys: [UInt64] = []
+        /// Those that hold nodes, of which the keys are not known yet.
+        package fileprivate(set) var nodes: [UInt64] = []
+    }
+
+    /// Blocks that are not in `source` and that the walk will need, found by walking ahead through what is there. A
+    /// block may be named twice.
+    ///
+    /// - Parameters:
+    ///   - limit: The most blocks.
+    ///   - nodeLimit: The most blocks that hold nodes.
+    ///   - steps: The most keys and subtrees that are looked at.
+    package func missingAhead(
+        _ source: some TreeSource, limit: Int, nodeLimit: Int = .max, steps: Int = 4_096
+    ) -> Missing {
         var ahead = self
-        var missing: [UInt64] = []
-        var seen: Set<UInt64> = []
-        func note(_ block: UInt64) {
-            if seen.insert(block).inserted { missing.append(block) }
-        }
+        var missing = Missing()
         for _ in 0..<steps {
-            guard missing.count < limit else { break }
+            guard missing.keys.count + missing.nodes.count < limit, missing.nodes.count < nodeLimit else { break }
             do throws(TreeStop) {
                 switch try ahead.head(source) {
                 case .end: return missing
                 case .key(let key):
-                    if !TreeCursor.holds(source, key) { note(key) }
+                    if !source.holds(key) { missing.keys.append(key) }
                     ahead.skip()
                 case .child:
                     do throws(TreeStop) {
                         try ahead.descend(source)
                     } catch {
                         guard case .missing(let block) = error else { return missing }
-                        note(block)
+                        missing.nodes.append(block)
                         ahead.skip()
                     }
                 }
             } catch {
                 guard case .missing(let block) = error else { return missing }
-                note(block)
+                missing.keys.append(block)
                 return missing
             }
         }
         return missing
-    }
-
-    private static func holds(_ source: some TreeSource, _ block: UInt64) -> Bool {
-        do throws(TreeStop) {
-            _ = try source.block(block)
-            return true
-        } catch {
-            return false
-        }
     }
 
     private func frame(_ pointer: TreePointer, _ node: TreeNode) -> Frame {

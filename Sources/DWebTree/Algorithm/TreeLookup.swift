@@ -11,9 +11,11 @@ package final class TreeLookup {
     private var isOwnerSeen = false
     private var low = 0
     private var high = 0
-    /// The keys between which everything must lie that is found from here on.
-    private var lower: [UInt8]?
-    private var upper: [UInt8]?
+    /// The keys between which everything must lie that is found from here on; their memory is used again and again.
+    private var lower: [UInt8] = []
+    private var upper: [UInt8] = []
+    private var hasLower = false
+    private var hasUpper = false
 
     /// A lookup in the tree of `version`.
     package init(_ key: [UInt8], version: UInt64) {
@@ -47,21 +49,10 @@ package final class TreeLookup {
             isOwnerSeen = true
             while low < high {
                 let middle = (low + high) >> 1
-                let probe = try source.key(node.keys[middle])
-                let order = KeyOrder.compare(probe, key)
+                let (order, isInside) = try source.withKey(node.keys[middle]) { compare($0) }
                 if order == 0 { return try source.block(node.keys[middle]) }
-                if lower.map({ KeyOrder.compare(probe, $0) <= 0 }) ?? false
-                    || upper.map({ KeyOrder.compare(probe, $0) >= 0 }) ?? false
-                {
-                    throw .fault(.unsortedKeys, block: next.block)
-                }
-                if order < 0 {
-                    low = middle + 1
-                    lower = probe
-                } else {
-                    high = middle
-                    upper = probe
-                }
+                guard isInside else { throw .fault(.unsortedKeys, block: next.block) }
+                if order < 0 { low = middle + 1 } else { high = middle }
             }
             if node.isLeaf { return nil }
             let child = node.children[low]
@@ -70,6 +61,24 @@ package final class TreeLookup {
             next = child
             self.node = nil
         }
+    }
+
+    /// How `probe` compares with the key, and whether it lies where it must; it bounds what is found from here on.
+    private func compare(_ probe: UnsafeRawBufferPointer) -> (order: Int, isInside: Bool) {
+        let order = key.withUnsafeBytes { KeyOrder.compare(probe, $0) }
+        // The key itself lies between the bounds, so that only the one on the probe's own side can be overstepped.
+        if order < 0 {
+            if hasLower, lower.withUnsafeBytes({ KeyOrder.compare(probe, $0) }) <= 0 { return (order, false) }
+            lower.removeAll(keepingCapacity: true)
+            lower.append(contentsOf: probe)
+            hasLower = true
+        } else if order > 0 {
+            if hasUpper, upper.withUnsafeBytes({ KeyOrder.compare(probe, $0) }) >= 0 { return (order, false) }
+            upper.removeAll(keepingCapacity: true)
+            upper.append(contentsOf: probe)
+            hasUpper = true
+        }
+        return (order, true)
     }
 
     /// The node to search, from its start on if it was not searched before.

@@ -3,17 +3,58 @@
 package protocol TreeSource {
     /// The key that a block holds.
     func key(_ sequence: UInt64) throws(TreeStop) -> [UInt8]
+    /// Gives `body` the key that a block holds; cheaper than ``key(_:)``.
+    func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result
     /// Below zero, zero or above zero as that key comes before, equals or follows `key`.
     func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int
     /// The node at an address.
     func node(_ pointer: TreePointer) throws(TreeStop) -> TreeNode
     /// The block with this index.
     func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock
+    /// What a block holds besides nodes; cheaper than ``block(_:)``.
+    func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent
+    /// Whether ``block(_:)`` has the block.
+    func holds(_ sequence: UInt64) -> Bool
+}
+
+/// A key with what is known of its value.
+package struct TreeContent: Sendable {
+    /// The block that holds it.
+    package let sequence: UInt64
+    /// The key, prefixes included.
+    package let key: [UInt8]
+    /// The value, which memory may not keep.
+    package let value: TreeBlock.Value
+}
+
+extension TreeContent {
+    /// Key and value of a block.
+    package init(_ block: TreeBlock) { self.init(sequence: block.sequence, key: block.key, value: block.value) }
 }
 
 extension TreeSource {
+    package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent { TreeContent(try block(sequence)) }
+
+    package func holds(_ sequence: UInt64) -> Bool {
+        do throws(TreeStop) {
+            _ = try block(sequence)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    package func withKey<Result>(
+        _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) -> Result
+    ) throws(TreeStop) -> Result {
+        let key = try key(sequence)
+        return key.withUnsafeBytes { body($0) }
+    }
+
     package func order(of sequence: UInt64, against key: [UInt8]) throws(TreeStop) -> Int {
-        KeyOrder.compare(try self.key(sequence), key)
+        try withKey(sequence) { probe in key.withUnsafeBytes { KeyOrder.compare(probe, $0) } }
     }
 
     /// A node that is not the root: it must not be empty.

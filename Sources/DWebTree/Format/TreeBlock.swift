@@ -1,23 +1,33 @@
 /// A block of a tree: one change, with the nodes that it rewrote; spec 50 section 2.2.
 ///
 /// Nodes are decoded when they are asked for.
-package final class TreeBlock: Sendable {
+package struct TreeBlock: Sendable {
     /// The block's index in the log.
     package let sequence: UInt64
     /// The bytes, or, of a large block, those of key and index only.
-    private let bytes: [UInt8]
-    private let index: Range<Int>
-    private let keyRange: Range<Int>
-    private let valueState: ValueState
+    let bytes: [UInt8]
+    let index: Range<Int>
+    let keyRange: Range<Int>
+    let valueState: ValueState
 
-    private enum ValueState {
+    enum ValueState {
         case absent
         case present(Range<Int>)
         /// There is a value, but it is not kept in memory.
         case elided
     }
 
-    private init(sequence: UInt64, bytes: [UInt8], index: Range<Int>, key: Range<Int>, value: ValueState) {
+    /// What is known of the value of a change.
+    package enum Value: Sendable {
+        /// The change stores none.
+        case absent
+        /// The change stores this one.
+        case present([UInt8])
+        /// There is a value, but it is not kept in memory: the block must be read again.
+        case elided
+    }
+
+    init(sequence: UInt64, bytes: [UInt8], index: Range<Int>, key: Range<Int>, value: ValueState) {
         self.sequence = sequence
         self.bytes = bytes
         self.index = index
@@ -26,7 +36,7 @@ package final class TreeBlock: Sendable {
     }
 
     /// Reads the fields of a block.
-    package convenience init(sequence: UInt64, decoding bytes: [UInt8]) throws(TreeFault) {
+    package init(sequence: UInt64, decoding bytes: [UInt8]) throws(TreeFault) {
         guard let first = bytes.first else { throw .malformed }
         guard first == 0x0a else { throw .unsupportedFormat(first) }
         var index: Range<Int>?
@@ -58,22 +68,14 @@ package final class TreeBlock: Sendable {
         }
     }
 
-    /// Whether ``value`` would be nil though there is a value: the block must be read again.
-    package var isValueElided: Bool {
+    /// What is known of the value.
+    package var value: Value {
         switch valueState {
-        case .elided: true
-        case .absent, .present: false
+        case .absent: .absent
+        case .present(let range): .present(Array(bytes[range]))
+        case .elided: .elided
         }
     }
-
-    /// The value, or nil.
-    package var value: [UInt8]? {
-        guard case .present(let range) = valueState else { return nil }
-        return Array(bytes[range])
-    }
-
-    /// How many bytes the block takes in memory, about.
-    package var cost: Int { 192 + bytes.count }
 
     /// The same block without its value, if that is large.
     package var trimmed: TreeBlock {
