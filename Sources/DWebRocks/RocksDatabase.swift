@@ -242,7 +242,8 @@ final class RocksDatabase: @unchecked Sendable {
             bytes.append(contentsOf: key)
             counts.append(key.count)
         }
-        let isAscending = zip(keys, keys.dropFirst()).allSatisfy { RocksDatabase.isLess($0, $1) }
+        let isAscending = zip(keys, keys.dropFirst()).allSatisfy { left, right in left.lexicographicallyPrecedes(right)
+        }
         var pinned = [OpaquePointer?](repeating: nil, count: keys.count)
         var errors = [UnsafeMutablePointer<CChar>?](repeating: nil, count: keys.count)
         bytes.withUnsafeBytes { bytes in
