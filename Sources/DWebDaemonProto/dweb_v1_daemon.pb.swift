@@ -91,6 +91,7 @@ package nonisolated struct Dweb_V1_GetStatusRequest: Sendable {
   package init() {}
 }
 
+// Unchecked: the fields lie in an object that is copied before a change while it is shared.
 package nonisolated struct Dweb_V1_GetStatusResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -493,6 +494,7 @@ package nonisolated struct Dweb_V1_ListSeedsResponse: Sendable {
   package init() {}
 }
 
+// Unchecked: the fields lie in an object that is copied before a change while it is shared.
 package nonisolated struct Dweb_V1_Seed: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

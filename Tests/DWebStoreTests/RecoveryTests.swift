@@ -145,30 +145,28 @@ import Testing
 
     @Test("on disk the mark of a loss is a file, and giving up deletes the logs of newest writes only")
     func marksOnDisk() async throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let loop = PosixLoop()
-        let runtime = DWebRuntime.posix(loop: loop, storage: RocksStorage())
-        let store = try await Basestore.open(path, runtime: runtime)
-        let log = try await store.database(named: "log")
-        try await log.append(content(0))
-        // Writes tables, so that not everything is lost with the log of newest writes.
-        try await store.reclaimSpace()
-        try await log.append(content(1))
-        await store.close()
+        try await onDisk { path, runtime in
+            let store = try await Basestore.open(path, runtime: runtime)
+            let log = try await store.database(named: "log")
+            try await log.append(content(0))
+            // Writes tables, so that not everything is lost with the log of newest writes.
+            try await store.reclaimSpace()
+            try await log.append(content(1))
+            await store.close()
 
-        try WriteLoss.giveUpNewestWrites(in: path + "/db")
-        let names = try FileManager.default.contentsOfDirectory(atPath: path + "/db")
-        #expect(names.contains("RECOVERING") && names.contains("CURRENT") && names.contains { $0.hasSuffix(".sst") })
-        #expect(!names.contains { $0.hasSuffix(".log") })
+            try WriteLoss.giveUpNewestWrites(in: path + "/db")
+            let names = try FileManager.default.contentsOfDirectory(atPath: path + "/db")
+            #expect(
+                names.contains("RECOVERING") && names.contains("CURRENT") && names.contains { $0.hasSuffix(".sst") })
+            #expect(!names.contains { $0.hasSuffix(".log") })
 
-        let again = try await Basestore.open(path, runtime: runtime)
-        let reopened = try await again.database(named: "log")
-        #expect(reopened.isRecovering && reopened.length == 1)
-        #expect(!FileManager.default.fileExists(atPath: path + "/db/RECOVERING"))
-        try await reopened.endRecovery()
-        await again.close()
-        await loop.shutdown()
+            let again = try await Basestore.open(path, runtime: runtime)
+            let reopened = try await again.database(named: "log")
+            #expect(reopened.isRecovering && reopened.length == 1)
+            #expect(!FileManager.default.fileExists(atPath: path + "/db/RECOVERING"))
+            try await reopened.endRecovery()
+            await again.close()
+        }
     }
 
     @Test("only a log of newest writes that contradicts the tables is given up")

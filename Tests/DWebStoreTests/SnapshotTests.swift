@@ -108,27 +108,24 @@ import Testing
 
     /// A snapshot must not keep the files of a suspended store open.
     @Test func suspensionEndsTheView() async throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let loop = PosixLoop()
-        let runtime = DWebRuntime.posix(loop: loop, storage: RocksStorage())
-        let store = try await Basestore.open(path, runtime: runtime)
-        let log = try await store.database(named: "log")
-        try await log.append((0..<10).map { content($0) })
-        let snapshot = try await log.snapshot()
-        try await log.clear(3..<4)
-        try await log.truncate(to: 8)
-        let before = try await snapshot.blocks(at: 0..<10, .localOnly)
-        #expect(before == (0..<10).map { content($0) })
-        await store.suspend()
-        try await store.resume()
-        let kept = try await snapshot.block(at: 7, .localOnly)
-        #expect(kept == content(7))
-        await expectCode(.snapshotNotAvailable) { try await snapshot.block(at: 9, .localOnly) }
-        await expectCode(.blockNotAvailable) { try await snapshot.block(at: 3, .localOnly) }
-        await store.close()
-        let again = try await Basestore.open(path, runtime: runtime)
-        await again.close()
-        await loop.shutdown()
+        try await onDisk { path, runtime in
+            let store = try await Basestore.open(path, runtime: runtime)
+            let log = try await store.database(named: "log")
+            try await log.append((0..<10).map { content($0) })
+            let snapshot = try await log.snapshot()
+            try await log.clear(3..<4)
+            try await log.truncate(to: 8)
+            let before = try await snapshot.blocks(at: 0..<10, .localOnly)
+            #expect(before == (0..<10).map { content($0) })
+            await store.suspend()
+            try await store.resume()
+            let kept = try await snapshot.block(at: 7, .localOnly)
+            #expect(kept == content(7))
+            await expectCode(.snapshotNotAvailable) { try await snapshot.block(at: 9, .localOnly) }
+            await expectCode(.blockNotAvailable) { try await snapshot.block(at: 3, .localOnly) }
+            await store.close()
+            let again = try await Basestore.open(path, runtime: runtime)
+            await again.close()
+        }
     }
 }

@@ -1,8 +1,11 @@
 import DWebBase
 import DWebDatabase
 import DWebPorts
+import DWebPosix
+import DWebRocks
 import DWebSimulation
 import DWebStore
+import Foundation
 
 extension SimulatedWorld {
     /// The runtime of the host with this number.
@@ -68,4 +71,13 @@ func pause(_ loop: any RuntimeLoop, _ duration: Duration) async {
 /// Bytes that follow from an index.
 func content(_ index: Int, byteCount: Int = 12) -> [UInt8] {
     (0..<byteCount).map { UInt8(truncatingIfNeeded: index &* 31 &+ $0 &* 7 &+ index >> 8) }
+}
+
+/// Runs `body` with a path on the real disk, which is deleted afterwards, and a runtime with a real clock.
+func onDisk(_ body: (_ path: String, _ runtime: DWebRuntime) async throws -> Void) async throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("dweb-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let loop = PosixLoop()
+    try await body(path, .posix(loop: loop, storage: RocksStorage()))
+    await loop.shutdown()
 }
