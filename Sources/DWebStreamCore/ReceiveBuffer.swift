@@ -2,6 +2,10 @@ import DequeModule
 
 /// What arrived: the bytes in order that wait to be read, and the packets that wait for earlier ones.
 struct ReceiveBuffer {
+    /// One buffer for all that waits would be copied and doubled while it grows. Larger than the largest frames that are
+    /// common (blocks of 64 KiB), so that few of them lie in two pieces.
+    private static let pieceByteCount = 256 << 10
+
     private struct Slot {
         var payload: [UInt8] = []
         var isPresent = false
@@ -14,7 +18,9 @@ struct ReceiveBuffer {
     /// What the waiting packets are charged, in bytes.
     private(set) var waitingByteCount = 0
     private var slots: [Slot] = []
-    private var received: [UInt8] = []
+    /// The bytes in order: full pieces, and the one that is being filled.
+    private var pieces: Deque<[UInt8]> = []
+    private var lastPiece: [UInt8] = []
     private var capacityHint = 0
     /// Where the packets lie that came to wait since the last report; nil if there are none.
     private var unreported: (low: UInt32, high: UInt32)?
@@ -27,17 +33,18 @@ struct ReceiveBuffer {
     private(set) var deliveredCount = 0
 
     /// Bytes in order that nobody read yet.
-    var unreadCount: Int { received.count }
+    private(set) var unreadCount = 0
 
     /// Whether packets wait for earlier ones.
     var hasGap: Bool { !runs.isEmpty }
 
-    /// All bytes in order, as one chunk.
+    /// The first bytes in order, at most ``pieceByteCount`` and one payload; empty if none are left.
     mutating func read() -> [UInt8] {
-        capacityHint = received.count
-        var result: [UInt8] = []
-        swap(&result, &received)
-        return result
+        var piece: [UInt8] = []
+        if let first = pieces.popFirst() { piece = first } else { swap(&piece, &lastPiece) }
+        capacityHint = piece.count
+        unreadCount -= piece.count
+        return piece
     }
 
     /// Appends the payload of the packet that was expected next.
@@ -47,8 +54,14 @@ struct ReceiveBuffer {
     }
 
     private mutating func append(_ payload: ArraySlice<UInt8>) {
-        if received.capacity == 0 { received.reserveCapacity(max(payload.count, capacityHint)) }
-        received.append(contentsOf: payload)
+        if lastPiece.count >= ReceiveBuffer.pieceByteCount {
+            pieces.append(lastPiece)
+            lastPiece = []
+            capacityHint = ReceiveBuffer.pieceByteCount + payload.count
+        }
+        if lastPiece.capacity == 0 { lastPiece.reserveCapacity(max(payload.count, capacityHint)) }
+        lastPiece.append(contentsOf: payload)
+        unreadCount += payload.count
         deliveredCount += payload.count
     }
 

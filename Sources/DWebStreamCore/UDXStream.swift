@@ -117,7 +117,8 @@ package final class UDXStream {
         multiplexer?.noteChange(of: self)
     }
 
-    /// All bytes that arrived in order and were not read yet; empty if there are none. Also after the stream closed.
+    /// The first of the bytes that arrived in order and were not read yet; empty if there are none. Also after the stream
+    /// closed. What waits comes in several pieces if it is much: read until there are none.
     package func read() -> [UInt8] {
         let bytes = machine.read()
         if machine.isAcknowledgementDue { multiplexer?.noteChange(of: self) }

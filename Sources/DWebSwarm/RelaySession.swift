@@ -87,8 +87,7 @@ final class RelaySession {
         isPumping = true
         defer { isPumping = false }
         let now = node.loop.now
-        let bytes = link.takeBytes()
-        if !bytes.isEmpty { secret.receive(bytes, now: now) }
+        while case let bytes = link.takeBytes(), !bytes.isEmpty { secret.receive(bytes, now: now) }
         if link.stream.isAtEnd { secret.receiveEnd() }
         takeEvents()
         if mux.hasMessages { try? secret.send(mux.takeMessages(), now: now) }

@@ -60,7 +60,7 @@ final class StreamLink: @unchecked Sendable {
 
     private static let headerByteCount = 59
 
-    /// All bytes that wait.
+    /// The first bytes that wait; empty if there are none.
     func takeBytes() -> [UInt8] {
         var bytes = stream.read()
         if !returned.isEmpty {

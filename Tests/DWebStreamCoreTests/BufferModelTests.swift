@@ -37,8 +37,24 @@ import Testing
                     == waiting.reduce(0) { $0 + payloads[$1].count + UDXLimits.reorderOverheadByteCount })
             if random.next() % 4 == 0 { delivered += buffer.read() }
         }
-        delivered += buffer.read()
+        while buffer.unreadCount > 0 { delivered += buffer.read() }
         #expect(delivered == payloads.flatMap { $0 })
+    }
+
+    @Test func muchIsReadInPieces() {
+        let payload = testBytes(1_400)
+        var buffer = ReceiveBuffer(nextSequence: 0)
+        for _ in 0..<1_000 { buffer.appendInOrder(payload, 0..<payload.count) }
+        #expect(buffer.unreadCount == 1_400_000)
+        var delivered: [UInt8] = []
+        while buffer.unreadCount > 0 {
+            let piece = buffer.read()
+            #expect(piece.count > 0 && piece.count <= (256 << 10) + payload.count)
+            delivered += piece
+            #expect(buffer.unreadCount == 1_400_000 - delivered.count)
+        }
+        #expect(delivered == (0..<1_000).flatMap { _ in payload })
+        #expect(buffer.read().isEmpty)
     }
 
     @Test(arguments: 1...10 as ClosedRange<UInt64>)

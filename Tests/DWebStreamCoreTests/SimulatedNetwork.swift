@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 
 @testable import DWebStreamCore
 
@@ -67,7 +68,7 @@ final class SimulatedNode {
     fileprivate func drainEvents() {
         while let (stream, event) = multiplexer.pollEvent() {
             if event == .readable {
-                if readsAutomatically { received[stream.localID, default: []] += stream.read() }
+                if readsAutomatically { received[stream.localID, default: []] += stream.readAll() }
             } else {
                 log[stream.localID, default: []].append(event)
             }

@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 
 @testable import DWebStreamCore
 
@@ -75,7 +76,7 @@ final class StreamFixture {
     func drain() {
         while let (stream, event) = multiplexer.pollEvent() {
             if event == .readable {
-                if readsAutomatically { received += stream.read() }
+                if readsAutomatically { received += stream.readAll() }
             } else {
                 events.append(event)
             }

@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 import Testing
 
 @testable import DWebStreamCore
@@ -80,7 +81,7 @@ private final class OperationFuzz {
             let bytes = testBytes(1 + pick(20_000), seed: random.next())
             guard stream.unacknowledgedByteCount < 500_000 else { return }
             if (try? stream.write(bytes)) != nil { pairs[index].written[side] += bytes }
-        case ..<60: network.nodes[side].received[stream.localID, default: []] += stream.read()
+        case ..<60: network.nodes[side].received[stream.localID, default: []] += stream.readAll()
         case ..<65: network.nodes[side].readsAutomatically.toggle()
         case ..<72: _ = try? stream.sendMessage(testBytes(pick(stream.messageByteLimit)))
         case ..<76: try? stream.end()
@@ -145,7 +146,7 @@ private final class OperationFuzz {
     private func checkBytes(_ pair: Pair, _ index: Int) {
         for side in 0..<2 {
             let reader = pair.streams[1 - side]
-            let received = network.nodes[1 - side].received[reader.localID, default: []] + reader.read()
+            let received = network.nodes[1 - side].received[reader.localID, default: []] + reader.readAll()
             let isPrefix = pair.written[side].starts(with: received)
             #expect(isPrefix, "seed \(seed), pair \(index), side \(side): \(received.count)")
             if pair.streams.allSatisfy({ $0.closeReason == .finished }) {

@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 import Testing
 
 @testable import DWebStreamCore
@@ -50,7 +51,7 @@ import Testing
         while received.count < bytes.count, network.now < 60_000_000_000 {
             network.run(for: .milliseconds(100))
             mostUnread = max(mostUnread, right.unreadByteCount)
-            received += right.read()
+            received += right.readAll()
         }
         #expect(received == bytes)
         let initial = UDXStreamOptions().initialReceiveWindowByteCount

@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 import Testing
 
 @testable import DWebStreamCore
@@ -350,7 +351,7 @@ import Testing
         // Item 37: data at a closed window is taken.
         fixture.receive(fixture.packet(.data, sequence: 7, [UInt8](repeating: 0, count: 1_400)))
         #expect(fixture.transmitHeaders().map(\.acknowledgement) == [8])
-        #expect(fixture.stream.read().count == 8 * 1_400)
+        #expect(fixture.stream.readAll().count == 8 * 1_400)
         // Reading opens the window and says so.
         #expect(fixture.transmitHeaders().map(\.window) == [10_000])
     }
@@ -372,7 +373,7 @@ import Testing
         #expect(fixture.stream.unreadByteCount <= limit)
         #expect(fixture.stream.unreadByteCount > limit - 5_000)
         // What was refused was not acknowledged, so that nothing is missing once the reader is back.
-        let count = fixture.stream.read().count
+        let count = fixture.stream.readAll().count
         #expect(count == Int(sequence) * 1_400)
         fixture.receive(fixture.packet(.data, sequence: sequence, payload))
         #expect(fixture.stream.unreadByteCount == 1_400)

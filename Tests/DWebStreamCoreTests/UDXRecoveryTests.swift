@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 import Testing
 
 @testable import DWebStreamCore
@@ -126,7 +127,7 @@ import Testing
         #expect(right.unreadByteCount > window - 3_000)
         var received: [UInt8] = []
         let isDone = network.run(for: .seconds(30)) {
-            received += right.read()
+            received += right.readAll()
             return received.count == bytes.count
         }
         #expect(isDone)

@@ -1,4 +1,5 @@
 import DWebBase
+import DWebStreamFuzz
 import Foundation
 import Testing
 
@@ -137,7 +138,7 @@ private final class SeededTransfer {
     }
 
     private func read(_ stream: UDXStream, on index: Int) {
-        network.nodes[index].received[stream.localID, default: []] += stream.read()
+        network.nodes[index].received[stream.localID, default: []] += stream.readAll()
     }
 
     private func write(_ bytes: [UInt8], to stream: UDXStream) throws {

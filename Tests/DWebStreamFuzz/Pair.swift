@@ -106,7 +106,7 @@ final class Pair {
     }
 
     private func read(_ end: End) {
-        for byte in end.stream.read() {
+        for byte in end.stream.readAll() {
             StreamFuzz.expect(byte == Pair.byte(at: end.readCount), "another byte at \(end.readCount)")
             end.readCount += 1
         }

@@ -38,10 +38,10 @@ public enum StreamFuzz {
                 }
             }
             while multiplexer.pollEvent() != nil {}
-            if script.byte() % 4 != 0 { readCount += stream.read().count }
+            if script.byte() % 4 != 0 { readCount += stream.readAll().count }
             expect(stream)
         }
-        readCount += stream.read().count
+        readCount += stream.readAll().count
         expect(readCount <= arrivedCount, "bytes that nobody sent")
     }
 

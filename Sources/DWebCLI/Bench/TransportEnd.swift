@@ -227,7 +227,7 @@ actor TransportEnd {
 
     private func handle(_ event: UDXEvent, of flow: Flow) {
         switch event {
-        case .readable: take(flow.stream.read(), flow)
+        case .readable: while case let bytes = flow.stream.read(), !bytes.isEmpty { take(bytes, flow) }
         case .drained: flow.isBlocked = false
         case .ended:
             guard flow.isListener else { return }
