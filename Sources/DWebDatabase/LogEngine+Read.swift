@@ -68,10 +68,34 @@ extension LogEngine {
     /// A stored block; nil if it is not stored.
     private func storedBlock(_ index: UInt64) async throws(DDatabaseError) -> [UInt8]? {
         guard present.contains(index) else { return nil }
+        if let bytes = try blockReadAhead(index) { return bytes }
         if let bytes = try await read(keys.block(index)) { return bytes }
         // The read may have waited, and the block may have been cleared meanwhile.
         guard present.contains(index) else { return nil }
         throw DDatabaseError(.storage, "Block \(index) of the log \(key) is marked as stored but missing")
+    }
+
+    /// A stored block that was read ahead, or is read now together with those after it; nil if a single read is better.
+    private func blockReadAhead(_ index: UInt64) throws(DDatabaseError) -> [UInt8]? {
+        if let bytes = reading.block(index, cutCount: nodes.cutCount) { return bytes }
+        let count = reading.blockCount(from: index, cutCount: nodes.cutCount)
+        guard count > 1, tree.byteLength / ReadingWindow.blockByteCount <= tree.length else { return nil }
+        let most = min(tree.length, index + UInt64(count))
+        let range = index..<(present.firstAbsent(in: index..<most) ?? most)
+        let span = keys.blocks(range)
+        let entries: [KeyValueEntry]?
+        do throws(PortError) {
+            entries = try storage.entriesImmediately(
+                from: span.start, to: span.end, limit: range.count, byteLimit: ReadingWindow.byteCount)
+        } catch {
+            throw DDatabaseError(storage: error)
+        }
+        // Keys are in order and none comes twice: with the first and the last in their places, all are.
+        guard let entries, entries.count > 1, entries[0].key == span.start,
+            entries[entries.count - 1].key == keys.block(index + UInt64(entries.count) - 1)
+        else { return nil }
+        reading.fill(entries.map(\.value), from: index, cutCount: nodes.cutCount)
+        return entries[0].value
     }
 
     /// A stored block that can be had without waiting, otherwise nil.

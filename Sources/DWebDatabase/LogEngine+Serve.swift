@@ -20,7 +20,7 @@ extension LogEngine {
                 var value: [UInt8] = []
                 if let index = request.proof.block?.index {
                     guard present.contains(index) else { return .unavailable }
-                    if let bytes = replication.window.block(index, cutCount: nodes.cutCount) {
+                    if let bytes = replication.window.blocks.block(index, cutCount: nodes.cutCount) {
                         value = bytes
                     } else if !hasReadAhead, isReadOn(from: index) {
                         hasReadAhead = true
@@ -53,7 +53,7 @@ extension LogEngine {
     func quickAnswer(_ request: RequestMessage, _ kind: ServingKind) -> ServingOutcome? {
         guard kind == .proof, !isClosed, damagedHead == nil, request.fork == tree.fork, !request.manifest,
             request.proof.hasOnlyBlock, let index = request.proof.block?.index, present.contains(index),
-            let value = replication.window.block(index, cutCount: nodes.cutCount),
+            let value = replication.window.blocks.block(index, cutCount: nodes.cutCount),
             let message = try? producer.answer(to: request, blockValue: value)
         else { return nil }
         return .data(message)
@@ -74,7 +74,7 @@ extension LogEngine {
         guard index >= replication.window.resumption,
             tree.byteLength / ServingWindow.byteCount <= tree.length / UInt64(2 * count)
         else { return false }
-        if replication.window.isNext(index, cutCount: nodes.cutCount) { return true }
+        if replication.window.blocks.isNext(index, cutCount: nodes.cutCount) { return true }
         guard replication.work.count >= count else { return false }
         func asks(_ position: Int) -> Bool {
             guard case .serve(_, from: _, let request, kind: .proof) = replication.work[position] else { return false }
@@ -114,7 +114,7 @@ extension LogEngine {
             }
             let entries = try await scan(keys.blocks(index..<blockEnd), limit: Int(blockEnd - index))
             guard cutCount == nodes.cutCount, entries.count == Int(blockEnd - index) else { return }
-            replication.window.fill(entries.map(\.value), from: index, cutCount: cutCount)
+            replication.window.blocks.fill(entries.map(\.value), from: index, cutCount: cutCount)
         } catch {
             // Whoever needs one of them is told.
             return
@@ -122,7 +122,11 @@ extension LogEngine {
     }
 
     private func scan(_ span: KeySpan, limit: Int) async throws(PortError) -> [KeyValueEntry] {
-        if let entries = try storage.entriesImmediately(from: span.start, to: span.end, limit: limit) { return entries }
+        if let entries = try storage.entriesImmediately(
+            from: span.start, to: span.end, limit: limit, byteLimit: .max)
+        {
+            return entries
+        }
         return try await storage.entries(from: span.start, to: span.end, limit: limit, isReversed: false)
     }
 

@@ -51,6 +51,8 @@ package actor LogEngine {
     /// The hints as stored; they may lag behind.
     var writtenHints: HintsRecord
     let nodes: StoredNodes
+    /// What was read ahead for readers here.
+    var reading = ReadingWindow()
     var mutations = MutationQueue()
     var pendingAppends: [PendingAppend] = []
     var waits = WaitList()

@@ -46,9 +46,11 @@ public protocol KeyValueStore: AnyObject, Sendable {
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry]
 
-    /// Up to `limit` entries with `start <= key < end`, ascending, if having them now is quicker than waiting for
-    /// another thread; nil otherwise.
-    func entriesImmediately(from start: [UInt8], to end: [UInt8], limit: Int) throws(PortError) -> [KeyValueEntry]?
+    /// Up to `limit` entries with `start <= key < end`, ascending, and no more after the one whose value brings their bytes
+    /// to `byteLimit`, if having them now is quicker than waiting for another thread; nil otherwise.
+    func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
+    ) throws(PortError) -> [KeyValueEntry]?
 
     /// Makes all changes of `batch` or none.
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError)
@@ -82,7 +84,7 @@ extension KeyValueStore {
 
     /// Nothing: every scan goes to another thread.
     public func entriesImmediately(
-        from start: [UInt8], to end: [UInt8], limit: Int
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
     ) throws(PortError) -> [KeyValueEntry]? {
         nil
     }

@@ -78,10 +78,16 @@ final class MemoryKeyValueStore: KeyValueStore {
     }
 
     func entriesImmediately(
-        from start: [UInt8], to end: [UInt8], limit: Int
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
     ) throws(PortError) -> [KeyValueEntry]? {
         try checkOpen()
-        return content.entries.withLock { $0.entries(from: start, to: end, limit: limit, isReversed: false) }
+        let entries = content.entries.withLock { $0.entries(from: start, to: end, limit: limit, isReversed: false) }
+        var byteCount = 0
+        let last = entries.firstIndex { entry in
+            byteCount += entry.value.count
+            return byteCount >= byteLimit
+        }
+        return last.map { Array(entries[...$0]) } ?? entries
     }
 
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {

@@ -46,6 +46,10 @@ final class RocksDatabase: @unchecked Sendable {
     // Merging small tables may lag behind for a while before writers are slowed down, or stopped.
     private static let slowdownTableCount: Int32 = 40
     private static let stopTableCount: Int32 = 64
+    /// `rocksdb::ReadTier::kBlockCacheTier`.
+    static let memoryTier: Int32 = 1
+    // The text of a status is all that the C interface gives: `rocksdb::Status::kIncomplete`.
+    private static let incompletePrefix = "Result incomplete"
     // `rocksdb::PerfLevel::kDisable`: counting costs two calls for every record.
     private static let uncounted: Int32 = 1
 
@@ -104,7 +108,7 @@ final class RocksDatabase: @unchecked Sendable {
         self.familyOptions = familyOptions
         readOptions = rocksdb_readoptions_create()!
         cachedReadOptions = rocksdb_readoptions_create()!
-        rocksdb_readoptions_set_read_tier(cachedReadOptions, 1)
+        rocksdb_readoptions_set_read_tier(cachedReadOptions, RocksDatabase.memoryTier)
         writeOptions = rocksdb_writeoptions_create()!
         syncWriteOptions = rocksdb_writeoptions_create()!
         rocksdb_writeoptions_set_sync(syncWriteOptions, 1)
@@ -187,8 +191,7 @@ final class RocksDatabase: @unchecked Sendable {
                 handle, options, family, $0.baseAddress?.assumingMemoryBound(to: CChar.self), key.count, &error)
         }
         if let message = RocksDatabase.takeMessage(&error) {
-            // The text of a status is all that the C interface gives.
-            if isImmediate, message.hasPrefix("Result incomplete") { return .wouldWait }
+            if isImmediate, message.hasPrefix(RocksDatabase.incompletePrefix) { return .wouldWait }
             throw PortError(.corrupted, "The database cannot be read: \(message)")
         }
         guard let pinned else { return .absent }
@@ -330,8 +333,20 @@ final class RocksDatabase: @unchecked Sendable {
     func entries(
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool, snapshot: OpaquePointer? = nil
     ) throws(PortError) -> [KeyValueEntry] {
+        try entries(
+            from: start, to: end, limit: limit, byteLimit: .max, isImmediate: false, isReversed: isReversed,
+            snapshot: snapshot) ?? []
+    }
+
+    /// Entries of a range, and no more after the one whose value brings their bytes to `byteLimit`; from memory only, or
+    /// from anywhere. Nil if memory does not have all of them.
+    func entries(
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int, isImmediate: Bool, isReversed: Bool = false,
+        snapshot: OpaquePointer? = nil
+    ) throws(PortError) -> [KeyValueEntry]? {
         let own = rocksdb_readoptions_create()!
         defer { rocksdb_readoptions_destroy(own) }
+        if isImmediate { rocksdb_readoptions_set_read_tier(own, RocksDatabase.memoryTier) }
         if let snapshot { rocksdb_readoptions_set_snapshot(own, snapshot) }
         let iterator = rocksdb_create_iterator_cf(handle, own, family)!
         defer { rocksdb_iter_destroy(iterator) }
@@ -345,7 +360,8 @@ final class RocksDatabase: @unchecked Sendable {
                 rocksdb_iter_seek(iterator, $0.baseAddress?.assumingMemoryBound(to: CChar.self), start.count)
             }
         }
-        while result.count < limit, rocksdb_iter_valid(iterator) != 0 {
+        var byteCount = 0
+        while result.count < limit, byteCount < byteLimit, rocksdb_iter_valid(iterator) != 0 {
             var count = 0
             let keyStart = rocksdb_iter_key(iterator, &count)
             let rawKey = UnsafeRawBufferPointer(start: keyStart, count: count)
@@ -356,6 +372,7 @@ final class RocksDatabase: @unchecked Sendable {
             guard isReversed ? !RocksDatabase.isLess(rawKey, start) : RocksDatabase.isLess(rawKey, end) else { break }
             let key = Array(rawKey)
             let valueStart = rocksdb_iter_value(iterator, &count)
+            byteCount += count
             result.append(
                 KeyValueEntry(key: key, value: Array(UnsafeRawBufferPointer(start: valueStart, count: count))))
             if isReversed { rocksdb_iter_prev(iterator) } else { rocksdb_iter_next(iterator) }
@@ -363,6 +380,7 @@ final class RocksDatabase: @unchecked Sendable {
         var error: UnsafeMutablePointer<CChar>?
         rocksdb_iter_get_error(iterator, &error)
         if let message = RocksDatabase.takeMessage(&error) {
+            if isImmediate, message.hasPrefix(RocksDatabase.incompletePrefix) { return nil }
             throw PortError(.corrupted, "The database cannot be read: \(message)")
         }
         return result

@@ -76,13 +76,14 @@ final class RocksStore: KeyValueStore {
     }
 
     func entriesImmediately(
-        from start: [UInt8], to end: [UInt8], limit: Int
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
     ) throws(PortError) -> [KeyValueEntry]? {
         let database = try open()
-        guard pace.withLock({ $0.isQuick }) else { return nil }
+        let isQuick = pace.withLock { $0.isQuick }
         let begin = ContinuousClock.now
-        let entries = try database.entries(from: start, to: end, limit: limit, isReversed: false)
-        note(entries, begin.duration(to: .now))
+        let entries = try database.entries(
+            from: start, to: end, limit: limit, byteLimit: byteLimit, isImmediate: !isQuick)
+        if isQuick, let entries { note(entries, begin.duration(to: .now)) }
         return entries
     }
 
@@ -176,7 +177,7 @@ final class RocksSnapshot: KeyValueSnapshot, @unchecked Sendable {
         rocksdb_readoptions_set_snapshot(readOptions, handle)
         cachedReadOptions = rocksdb_readoptions_create()!
         rocksdb_readoptions_set_snapshot(cachedReadOptions, handle)
-        rocksdb_readoptions_set_read_tier(cachedReadOptions, 1)
+        rocksdb_readoptions_set_read_tier(cachedReadOptions, RocksDatabase.memoryTier)
     }
 
     deinit {

@@ -144,11 +144,11 @@ final class SuspendableStore: KeyValueStore {
     }
 
     func entriesImmediately(
-        from start: [UInt8], to end: [UInt8], limit: Int
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
     ) throws(PortError) -> [KeyValueEntry]? {
         guard let store = try enterImmediately() else { return nil }
         defer { leave() }
-        return try store.entriesImmediately(from: start, to: end, limit: limit)
+        return try store.entriesImmediately(from: start, to: end, limit: limit, byteLimit: byteLimit)
     }
 
     /// The open store, counted as in use; nil while suspended.

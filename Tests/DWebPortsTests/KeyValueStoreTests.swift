@@ -89,6 +89,22 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases) func aRangeIsCutWhereItsBytesReachTheLimit(_ kind: Kind) async throws {
+        try await withStore(kind) { store in
+            var batch = WriteBatch()
+            for index in UInt8(0)..<20 { batch.put([4, index], [UInt8](repeating: index, count: 100)) }
+            try await store.apply(batch, durability: .processCrash)
+            // What was just written is in memory, wherever the store is.
+            let some = try #require(
+                try store.entriesImmediately(from: [4, 10], to: [4, 20], limit: 100, byteLimit: 250))
+            #expect(some.map(\.key) == [[4, 10], [4, 11], [4, 12]])
+            let few = try store.entriesImmediately(from: [4, 10], to: [4, 20], limit: 2, byteLimit: 250)
+            #expect(few?.map(\.key) == [[4, 10], [4, 11]])
+            let all = try store.entriesImmediately(from: [4, 10], to: [4, 20], limit: 100, byteLimit: .max)
+            #expect(all?.count == 10 && all?.last?.value == [UInt8](repeating: 19, count: 100))
+        }
+    }
+
     @Test(arguments: Kind.allCases) func rangeDeletionLeavesTheRest(_ kind: Kind) async throws {
         try await withStore(kind) { store in
             var batch = WriteBatch()

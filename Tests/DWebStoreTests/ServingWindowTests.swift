@@ -1,7 +1,5 @@
-import DWebPorts
 import DWebSimulation
 import DWebStore
-import Synchronization
 import Testing
 
 @testable import DWebDatabase
@@ -10,7 +8,7 @@ import Testing
 @Suite("Reading ahead for peers") struct ServingWindowTests {
     @Test("holds a run of blocks, and says which one comes next")
     func holdsARun() {
-        var window = ServingWindow()
+        var window = BlockWindow()
         #expect(window.block(0, cutCount: 0) == nil && !window.isNext(0, cutCount: 0))
         window.fill([[1], [2], [3]], from: 10, cutCount: 4)
         #expect(window.block(10, cutCount: 4) == [1] && window.block(12, cutCount: 4) == [3])
@@ -20,7 +18,7 @@ import Testing
 
     @Test("what was read before the log was cut is not handed out")
     func forgetsWhatWasCut() {
-        var window = ServingWindow()
+        var window = BlockWindow()
         window.fill([[1], [2], [3]], from: 10, cutCount: 4)
         #expect(window.block(10, cutCount: 5) == nil && !window.isNext(13, cutCount: 5))
     }
@@ -73,26 +71,5 @@ import Testing
             await writer.close()
             await reader.close()
         }
-    }
-}
-
-/// Stores in memory that count how they are read.
-private final class CountingStorage: StorageProvider {
-    struct Counts {
-        var reads = 0
-        var scans = 0
-    }
-
-    private let inner = MemoryStorage()
-    private let state = Mutex(Counts())
-
-    var counts: Counts { state.withLock { $0 } }
-
-    func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
-        WatchedStore(
-            try await inner.open(path, options: options),
-            WatchedStore.Hooks(
-                read: { count in self.state.withLock { $0.reads += count } },
-                scan: { self.state.withLock { $0.scans += 1 } }))
     }
 }

@@ -47,6 +47,13 @@ final class WatchedStore: KeyValueStore {
         return try await inner.entries(from: start, to: end, limit: limit, isReversed: isReversed)
     }
 
+    func entriesImmediately(
+        from start: [UInt8], to end: [UInt8], limit: Int, byteLimit: Int
+    ) throws(PortError) -> [KeyValueEntry]? {
+        hooks.scan()
+        return try inner.entriesImmediately(from: start, to: end, limit: limit, byteLimit: byteLimit)
+    }
+
     func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
         hooks.write(batch)
         try await inner.apply(batch, durability: durability)
