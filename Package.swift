@@ -80,7 +80,8 @@ let package = Package(
         library("DWebPorts", ["DWebBase"]),
         library("DWebPosix", ["DWebBase", "DWebPorts", "CDatagram", nioCore, nioPosix]),
         .target(name: "CDatagram"),
-        library("DWebRocks", ["DWebPorts", "CRocksDB", "CDatagram"]),
+        .target(name: "CChecksum"),
+        library("DWebRocks", ["DWebPorts", "CRocksDB", "CChecksum", "CDatagram"]),
         library("DWebSimulation", ["DWebBase", "DWebPorts", collections]),
         // Ring 3: actors.
         library("DWebDatabase", ["DWebBase", "DWebCrypto", "DWebPorts", "DWebLogCore", "DWebWireCore", collections]),
@@ -146,7 +147,8 @@ let package = Package(
         tests("DWebDHTCoreTests", ["DWebBase", "DWebCrypto", "DWebDHTCore", "DWebTestSupport"]),
         tests("DWebStreamCoreTests", ["DWebBase", "DWebStreamCore", "DWebStreamFuzz", "DWebTestSupport"]),
         tests(
-            "DWebPortsTests", ["DWebBase", "DWebPorts", "DWebPosix", "DWebRocks", "DWebSimulation", "DWebTestSupport"]),
+            "DWebPortsTests",
+            ["CChecksum", "DWebBase", "DWebPorts", "DWebPosix", "DWebRocks", "DWebSimulation", "DWebTestSupport"]),
         tests(
             "DWebStoreTests",
             [

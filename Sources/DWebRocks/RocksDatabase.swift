@@ -39,8 +39,10 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blockCacheByteCount = 8 << 20
     // For each of several open files; every batch is handed to the system anyway.
     private static let fileBufferByteCount: UInt64 = 256 << 10
+    // A buffer grows by such pieces; the C library finds room for small ones where others were before.
+    private static let writeBufferPieceByteCount = 256 << 10
     // Large values only pass through a buffer on their way to blob files: they are written before it is full.
-    private static let largeByteCount = 3 << 20
+    private static let largeByteCount = 2 << 20
     // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.
     private static let mergeTableCount: Int32 = 12
     // Merging small tables may lag behind for a while before writers are slowed down, or stopped.
@@ -168,6 +170,7 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, writeBufferByteCount)
         rocksdb_options_set_max_write_buffer_number(options, writeBufferCount)
+        rocksdb_options_set_arena_block_size(options, writeBufferPieceByteCount)
         // Small tables are merged less often, since a log is mostly appended to.
         rocksdb_options_set_level0_file_num_compaction_trigger(options, mergeTableCount)
         rocksdb_options_set_level0_slowdown_writes_trigger(options, slowdownTableCount)
