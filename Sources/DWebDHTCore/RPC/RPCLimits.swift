@@ -53,8 +53,10 @@ package enum RPCConstants {
     package static let congestionWindow = 80
     /// Requests per second that are paced, in the long run.
     package static let pacedRate = 185
-    /// The most that are paced in any second, so that with a node's upkeep there are no 200.
+    /// The most that are paced in any second.
     package static let pacedLimitPerSecond = 190
+    /// The most requests of any kind in a second while paced ones wait, so that there are no 200.
+    package static let limitPerSecond = 196
     /// Paced requests that may leave at once.
     package static let pacedBurst = 50
     /// How long a slot of the congestion window lasts.

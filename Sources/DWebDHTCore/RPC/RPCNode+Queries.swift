@@ -213,8 +213,9 @@ extension RPCNode {
                 endQuery(query.id, failure: .tooFewNodes, now: now)
                 return
             }
-            query.pendingCommits = query.closest.count
-            for reply in query.closest { commit(reply, of: query, now: now) }
+            let nodes = query.closest.prefix(query.options.commitLimit)
+            query.pendingCommits = nodes.count
+            for reply in nodes { commit(reply, of: query, now: now) }
         }
     }
 

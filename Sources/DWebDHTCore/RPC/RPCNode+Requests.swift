@@ -200,37 +200,65 @@ extension RPCNode {
     /// Sends or repeats, or lets it wait for its turn.
     private func send(_ transaction: UInt16, now: MonotonicTime) {
         guard let request = requests[transaction] else { return }
-        if request.options.isPaced, phase != .running || !pacedRequests.isEmpty || !pacer.take(now: now) {
-            request.deadline = nil
-            if request.options.isHurried { pacedRequests.prepend(request.id) } else { pacedRequests.append(request.id) }
-            return
-        }
-        sendUnpaced(transaction, now: now)
-    }
-
-    /// Sends paced requests whose turn has come.
-    func sendPacedRequests(now: MonotonicTime) {
-        guard phase == .running else { return }
-        while let id = pacedRequests.first {
-            guard let request = requests[id.transaction], request.id == id, request.deadline == nil else {
-                pacedRequests.removeFirst()
-                continue
-            }
-            guard pacer.take(now: now) else { return }
-            pacedRequests.removeFirst()
-            sendUnpaced(id.transaction, now: now)
-        }
-    }
-
-    private func sendUnpaced(_ transaction: UInt16, now: MonotonicTime) {
-        guard let request = requests[transaction] else { return }
-        guard phase == .running, request.options.isForced || !congestionIsFull(now: now) else {
+        let isPaced = request.options.isPaced || (pacer.isBusy(now: now) && isUpkeep(request))
+        // In the queue of paced requests it may as well wait for the congestion to end.
+        if phase == .running, isPaced, !pacedRequests.isEmpty {
+            enqueuePaced(request)
+        } else if phase != .running || !request.options.isForced && congestionIsFull(now: now) {
             request.deadline = nil
             waitingRequests.append(request.id)
-            return
+        } else if isPaced {
+            if pacer.take(now: now) { transmit(transaction, now: now) } else { enqueuePaced(request) }
+        } else if urgentRequests.isEmpty, pacer.takeUrgent(now: now) {
+            transmit(transaction, now: now)
+        } else {
+            request.deadline = nil
+            urgentRequests.append(request.id)
         }
-        if !request.options.isPaced { pacer.note(now: now) }
-        transmit(transaction, now: now)
+    }
+
+    private func enqueuePaced(_ request: PendingRequest) {
+        request.deadline = nil
+        let isFirst = request.options.isHurried || !request.options.isPaced
+        if isFirst { pacedRequests.prepend(request.id) } else { pacedRequests.append(request.id) }
+    }
+
+    /// Whether the request is the node's own upkeep, which nobody waits for.
+    private func isUpkeep(_ request: PendingRequest) -> Bool {
+        switch request.owner {
+        case .downHint, .check, .swap:
+            true
+        case .query(let id):
+            if case .refresh? = queries[id.sequence]?.owner { true } else { false }
+        case .application, .commit, .bootstrapNATTest, .firewallProbe, .bootstrapPing:
+            false
+        }
+    }
+
+    /// Sends requests that waited for the pace and whose turn has come.
+    func sendPacedRequests(now: MonotonicTime) {
+        guard phase == .running else { return }
+        while let request = firstWaiting(in: &urgentRequests), mayFollow(request, now: now), pacer.takeUrgent(now: now) {
+            urgentRequests.removeFirst()
+            transmit(request.id.transaction, now: now)
+        }
+        while let request = firstWaiting(in: &pacedRequests), mayFollow(request, now: now), pacer.take(now: now) {
+            pacedRequests.removeFirst()
+            transmit(request.id.transaction, now: now)
+        }
+    }
+
+    private func mayFollow(_ request: PendingRequest, now: MonotonicTime) -> Bool {
+        request.options.isForced || !congestionIsFull(now: now)
+    }
+
+    /// The first request of `queue` that was not cancelled meanwhile.
+    private func firstWaiting(in queue: inout Deque<RequestID>) -> PendingRequest? {
+        while let id = queue.first {
+            if let request = requests[id.transaction], request.id == id, request.deadline == nil { return request }
+            queue.removeFirst()
+        }
+        return nil
     }
 
     private func congestionIsFull(now: MonotonicTime) -> Bool {
@@ -271,7 +299,7 @@ extension RPCNode {
         guard phase == .running else { return }
         while !congestion.isFull, let id = waitingRequests.popFirst() {
             guard let request = requests[id.transaction], request.id == id, request.deadline == nil else { continue }
-            transmit(id.transaction, now: now)
+            send(id.transaction, now: now)
         }
     }
 
@@ -375,6 +403,7 @@ extension RPCNode {
         cancelRequests(failure, now: now) { _ in true }
         waitingRequests.removeAll()
         pacedRequests.removeAll()
+        urgentRequests.removeAll()
         delayedReplies.removeAll()
         timers = []
         settle(now: now)

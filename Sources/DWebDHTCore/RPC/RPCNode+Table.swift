@@ -56,8 +56,9 @@ extension RPCNode {
             if (node.pingedTick, node.addedTick) < (best.pingedTick, best.addedTick) { stalest = node }
         }
         guard let stalest else { return }
-        if tick - stalest.pingedTick < RPCConstants.recentTicks, tick - stalest.addedTick > RPCConstants.oldTicks {
-            return
+        if tick - stalest.pingedTick < RPCConstants.recentTicks {
+            // Whoever sends as much as it may does not ask for what it knows.
+            if tick - stalest.addedTick > RPCConstants.oldTicks || pacer.isBusy(now: now) { return }
         }
         table.update(stalest.id) { $0.pingedTick = tick }
         swapCount += 1

@@ -32,8 +32,11 @@ package final class RPCNode {
     var timers: Heap<RPCTimer> = []
     var congestion: CongestionWindow
     var pacer = RequestPacer(
-        rate: RPCConstants.pacedRate, burst: RPCConstants.pacedBurst, limitPerSecond: RPCConstants.pacedLimitPerSecond)
+        rate: RPCConstants.pacedRate, burst: RPCConstants.pacedBurst, pacedLimit: RPCConstants.pacedLimitPerSecond,
+        limit: RPCConstants.limitPerSecond)
     var pacedRequests: Deque<RequestID> = []
+    /// Others than paced ones, while the node sends as much as it may.
+    var urgentRequests: Deque<RequestID> = []
     var gate = SourceGate()
     var tokens: TokenIssuer
     var nextTransaction: UInt16
@@ -161,7 +164,6 @@ package final class RPCNode {
         lastTick = now
         nextTick = now + RPCConstants.tick
         sendWaitingRequests(now: now)
-        sendPacedRequests(now: now)
         startBootstrap(now: now)
         settle(now: now)
     }
@@ -280,7 +282,12 @@ package final class RPCNode {
         removeStaleTimers()
         if let timer = timers.min { deadline = min(deadline, timer.deadline) }
         if !waitingRequests.isEmpty { deadline = min(deadline, congestion.nextRotation) }
-        if !pacedRequests.isEmpty { deadline = min(deadline, pacer.nextTime) }
+        if !urgentRequests.isEmpty {
+            deadline = min(deadline, congestion.isFull ? congestion.nextRotation : pacer.nextUrgentTime)
+        }
+        if !pacedRequests.isEmpty {
+            deadline = min(deadline, congestion.isFull ? congestion.nextRotation : pacer.nextTime)
+        }
         return deadline
     }
 

@@ -28,6 +28,8 @@ package struct RPCQueryOptions: Sendable {
     package var isHurried = false
     /// What happens at the end.
     package var commit = RPCQueryCommit.none
+    /// The most nodes that it is done at, the closest ones.
+    package var commitLimit = RPCConstants.k
     /// A group to cancel its requests with; nil for one of its own, which ends with the query.
     package var session: RPCSessionID?
 

@@ -96,6 +96,11 @@ struct TopicDiscovery: Sendable {
 
     /// Sets the time of the next query: the interval and a random part, or only the random part when `isLate`.
     mutating func scheduleNext(isLate: Bool, random: inout SecureRandom, now: MonotonicTime) {
+        if !isLate, case .announce(_, isAmongMany: true) = activeKind {
+            // Turns spread them already, and one that came late for its own would wait for the next round.
+            nextRefresh = now + SwarmConstants.refreshInterval
+            return
+        }
         let jitter = Int64.random(in: 0...SwarmConstants.refreshJitter.wholeNanoseconds, using: &random)
         nextRefresh = now + (isLate ? .zero : SwarmConstants.refreshInterval) + .nanoseconds(jitter)
     }

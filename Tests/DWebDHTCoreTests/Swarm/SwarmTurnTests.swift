@@ -127,6 +127,31 @@ import Testing
         #expect(later.count == 20 - SwarmLimits.refreshes)
     }
 
+    @Test func manyTopicsComeAgainInTheirOrderAndNoneComesLate() {
+        var rig = Rig()
+        for number in 0..<100 { _ = rig.act { _ = $0.join(Rig.key(number).bytes32, as: .announce, now: $1) } }
+        var running = rig.act { $0.listening(true, now: $1) }.refreshes
+        var many: Set<Bytes32> = []
+        while let refresh = running.popLast() {
+            if case .announce(_, isAmongMany: true) = refresh.kind { many.insert(refresh.topic) }
+            running += rig.act { $0.finished(refresh.id, succeeded: true, now: $1) }.refreshes
+        }
+        #expect(many.count > 80)
+        // All are due after the same time. A random one would let some miss the round and wait for the next.
+        let start = rig.now
+        var again: [Bytes32] = []
+        while rig.now - start < .milliseconds(600_100) {
+            var outputs = rig.advance(.milliseconds(100)).refreshes
+            while !outputs.isEmpty {
+                let refresh = outputs.removeFirst()
+                if many.contains(refresh.topic) { again.append(refresh.topic) }
+                outputs += rig.act { $0.finished(refresh.id, succeeded: true, now: $1) }.refreshes
+            }
+        }
+        #expect(Set(again) == many && again.count == many.count)
+        #expect(Array(again.dropFirst(SwarmLimits.refreshes)) == again.dropFirst(SwarmLimits.refreshes).sorted())
+    }
+
     @Test func oneHostDoesNotTakeAllConnections() {
         var rig = Rig { $0.serverLimitPerHost = 3 }
         let host = SocketAddress(ipv4: 91, 0, 0, 1, port: 1)

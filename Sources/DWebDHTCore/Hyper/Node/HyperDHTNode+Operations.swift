@@ -20,8 +20,8 @@ extension HyperDHTNode {
     ///   - relayAddresses: Nodes that lead to the peer, at most three; see ``relayAddresses(of:)``.
     ///   - isClearing: Whether earlier announcements of the same key are withdrawn first, wherever they are met.
     ///   - bump: Asks for attention: a time in milliseconds since 1970, 0 for none.
-    ///   - isAmongMany: Whether a neighbouring topic's search of the last seconds will do instead of one of its own. Then
-    ///     nobody is looked up and nothing is withdrawn.
+    ///   - isAmongMany: Whether a neighbouring topic's search of the last seconds will do instead of one of its own, and
+    ///     twelve nodes to store at. With such a search nobody is looked up and nothing is withdrawn.
     ///   - isPaced: See ``lookup(_:isPaced:now:)``.
     package func announce(
         _ topic: Bytes32, as keyPair: KeyPair, relayAddresses: [SocketAddress], isClearing: Bool = false,
@@ -140,6 +140,7 @@ extension HyperDHTNode {
         options.isPaced = operation.isPaced
         // Many wait for what it finds.
         options.isHurried = operation.sharesSearch
+        if operation.sharesSearch { options.commitLimit = NeighborhoodCache.storingNodeCount }
         let query = rpc.query(
             command, target: operation.target, value: value, options: options, now: now)
         operations[id]!.query = query
