@@ -35,7 +35,7 @@ package struct ScaleReport: Sendable, Codable {
     package var afterTenth = LookupFigures()
     /// Lookups right after half of the nodes vanished.
     package var afterHalf = LookupFigures()
-    /// Seconds after a partition of five minutes until 95 of 100 lookups across it succeed; nil if they never did.
+    /// Seconds after the partition until 95 of 100 lookups across it succeed; nil if they never did.
     package var healSeconds: Double?
 }
 
@@ -59,7 +59,6 @@ package struct ScaleLab {
     }
 
     private static let topicCount = 100
-    private static let partitionTime = Duration.seconds(300)
     private static let healTimeLimit = Duration.seconds(600)
 
     private let network: ScaleNetwork
@@ -71,11 +70,12 @@ package struct ScaleLab {
     /// - Parameters:
     ///   - lookupCount: Lookups per measurement.
     ///   - restTime: How long the traffic at rest is counted.
-    ///   - includesPartition: Whether the partition is played, which takes fifteen virtual minutes.
+    ///   - partitionTime: How long the network is parted; nil leaves the partition out. Up to ten minutes more pass until
+    ///     it has healed.
     ///   - note: Hears about the stages, and may measure memory after the first.
     package static func run(
         nodeCount: Int, seed: UInt64, lookupCount: Int = 200, restTime: Duration = .seconds(60),
-        includesPartition: Bool = true,
+        partitionTime: Duration? = .seconds(300),
         note: (String) -> Void = { _ in }
     ) -> ScaleReport {
         var lab = ScaleLab(seed: seed)
@@ -84,8 +84,8 @@ package struct ScaleLab {
         lab.announce()
         lab.report.healthy = lab.lookups(lookupCount)
         note("looked up")
-        if includesPartition {
-            lab.report.healSeconds = lab.heal()
+        if let partitionTime {
+            lab.report.healSeconds = lab.heal(after: partitionTime)
             note("healed")
             lab.announce()
         }
@@ -228,10 +228,10 @@ package struct ScaleLab {
     }
 
     /// Parts the network for a while and tells how long it takes after that until both halves find each other's records.
-    private mutating func heal() -> Double? {
+    private mutating func heal(after partitionTime: Duration) -> Double? {
         network.split { UInt8($0 & 1) }
         network.isPartitioned = true
-        network.run(for: ScaleLab.partitionTime)
+        network.run(for: partitionTime)
         announce(side: 0)
         network.isPartitioned = false
         let start = network.now

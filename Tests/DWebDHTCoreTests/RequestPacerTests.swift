@@ -52,7 +52,9 @@ import Testing
             while !sent.isEmpty {
                 for request in sent {
                     times.append(rig.now)
-                    if let time = started.removeValue(forKey: request.transaction) { urgentDelays.append(rig.now - time) }
+                    if let time = started.removeValue(forKey: request.transaction) {
+                        urgentDelays.append(rig.now - time)
+                    }
                     // One in ten is lost, so that some are repeated.
                     if times.count % 10 != 0 { rig.answer(request, id: NodeID.of(request.to)) }
                 }

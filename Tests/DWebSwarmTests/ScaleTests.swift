@@ -5,7 +5,7 @@ import Testing
 @Suite struct ScaleTests {
     @Test func aThousandNodesFindAndForget() {
         let report = ScaleLab.run(
-            nodeCount: 1_000, seed: 1, lookupCount: 40, restTime: .seconds(10), includesPartition: false)
+            nodeCount: 1_000, seed: 1, lookupCount: 40, restTime: .seconds(10), partitionTime: nil)
         let message: Comment = "\(report)"
         #expect(report.healthy.success == 1, message)
         #expect(report.healthy.meanHopCount < 4, message)

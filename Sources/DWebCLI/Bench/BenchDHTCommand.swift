@@ -18,6 +18,9 @@ struct BenchDHTCommand: AsyncParsableCommand {
     @Option(help: "Lookups per measurement.")
     var lookups: Int = 200
 
+    @Option(help: "How long the network is parted in two halves, in seconds.")
+    var partition: Int = 300
+
     @Flag(help: "Leave the partition out, which takes most of the time.")
     var withoutPartition = false
 
@@ -33,6 +36,7 @@ struct BenchDHTCommand: AsyncParsableCommand {
         guard !nodes.isEmpty, nodes.allSatisfy({ (50...1_000_000).contains($0) }) else {
             throw ValidationError("--nodes takes 50 to 1000000.")
         }
+        guard (1...86_400).contains(partition) else { throw ValidationError("--partition takes 1 to 86400.") }
         guard (1...100_000).contains(lookups) else { throw ValidationError("--lookups takes 1 to 100000.") }
     }
 
@@ -43,7 +47,8 @@ struct BenchDHTCommand: AsyncParsableCommand {
             let cpuBefore = ProcessFigures.processorSeconds
             var memory: UInt64 = 0
             let report = ScaleLab.run(
-                nodeCount: count, seed: seed, lookupCount: lookups, includesPartition: !withoutPartition
+                nodeCount: count, seed: seed, lookupCount: lookups,
+                partitionTime: withoutPartition ? nil : .seconds(partition)
             ) { stage in
                 if stage == "built" { memory = ProcessFigures.residentByteCount }
                 console.say("\(count) nodes: \(stage)")

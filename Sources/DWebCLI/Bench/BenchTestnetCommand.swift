@@ -13,6 +13,9 @@ struct BenchTestnetCommand: AsyncParsableCommand {
     @Option(help: "Repetitions of each measurement.")
     var rounds: Int = 200
 
+    @Option(help: "Threads of the nodes, beside the one of who uses them. 0: all of it runs on one thread.")
+    var threads: Int = 2
+
     @OptionGroup var output: OutputOptions
 
     private struct Figure: Encodable {
@@ -24,6 +27,7 @@ struct BenchTestnetCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (3...1_000).contains(nodes) else { throw ValidationError("--nodes takes 3 to 1000.") }
+        guard (0...64).contains(threads) else { throw ValidationError("--threads takes 0 to 64.") }
         guard (1...100_000).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100000.") }
     }
 
@@ -34,13 +38,18 @@ struct BenchTestnetCommand: AsyncParsableCommand {
 
     private func measure() async throws {
         let console = output.console
-        let loop = PosixLoop()
-        let runtime = DWebRuntime.posix(loop: loop, storage: MemoryStorage())
+        let loops = (0...threads).map { _ in PosixLoop() }
+        let runtimes = loops.map { DWebRuntime.posix(loop: $0, storage: MemoryStorage()) }
+        let user = runtimes[0]
         let outcome: Result<Void, any Error>
         do {
             ProcessMemory.giveBackUnused()
             let before = ProcessFigures.residentByteCount
-            let net = TestNet(places: try await TestNet.freePlaces(runtime: runtime, nodeCount: nodes))
+            let places = try await TestNet.freePlaces(runtime: user, nodeCount: nodes)
+            let net = TestNet(
+                places: places.enumerated().map { index, place in
+                    (threads == 0 ? user : runtimes[1 + index % threads], place.address)
+                })
             let start = ContinuousClock.now
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await net.run() }
@@ -53,7 +62,7 @@ struct BenchTestnetCommand: AsyncParsableCommand {
                 report("memory of this process", [memory], "MiB", console)
                 report(
                     "memory of the nodes", [memory - Double(before) / 1_048_576], "MiB", console)
-                try await BenchStore.onLoop(of: runtime) { try await measureUse(net, runtime, console) }
+                try await BenchStore.onLoop(of: user) { try await measureUse(net, user, console) }
                 await net.close()
                 try await group.waitForAll()
             }
@@ -61,7 +70,7 @@ struct BenchTestnetCommand: AsyncParsableCommand {
         } catch {
             outcome = .failure(error)
         }
-        await loop.shutdown()
+        for loop in loops { await loop.shutdown() }
         try outcome.get()
     }
 

@@ -26,6 +26,8 @@ package enum HyperLimits {
     package static let handshakeCount = 1024
     /// Server handshakes in progress from one host; more are dropped.
     package static let handshakesPerHostCount = 128
+    /// The same from one host of a private network, which may hold a whole laboratory.
+    package static let handshakesPerPrivateHostCount = 512
     /// Handshakes that a server reads from one host within ``relayWindow``; each costs four key agreements. A node that
     /// leads to the server passes on those of many clients.
     package static let handshakeRatePerHost = 50

@@ -162,7 +162,7 @@ extension RPCNode {
     private func follow(_ reply: RPCReply, of query: RPCQuery, now: MonotonicTime) {
         closerNodes: for address in reply.closerNodes {
             guard accepts(address) else { continue }
-            let id = NodeID.of(address)
+            let id = query.knownID(of: address) ?? NodeID.of(address)
             guard id != table.id else { continue }
             switch query.plan(address, id: id, referrer: reply.from) {
             case .closer: continue

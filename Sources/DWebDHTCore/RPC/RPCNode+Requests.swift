@@ -238,7 +238,8 @@ extension RPCNode {
     /// Sends requests that waited for the pace and whose turn has come.
     func sendPacedRequests(now: MonotonicTime) {
         guard phase == .running else { return }
-        while let request = firstWaiting(in: &urgentRequests), mayFollow(request, now: now), pacer.takeUrgent(now: now) {
+        while let request = firstWaiting(in: &urgentRequests), mayFollow(request, now: now), pacer.takeUrgent(now: now)
+        {
             urgentRequests.removeFirst()
             transmit(request.id.transaction, now: now)
         }

@@ -45,7 +45,13 @@ final class RPCQuery {
         case refresh
     }
 
-    private enum Visit {
+    private struct Visit {
+        /// The node's id, which its address implies; kept because most addresses are named often.
+        let id: Bytes32
+        var state: State
+    }
+
+    private enum State {
         /// Planned or asked; the last of ``referrals`` that named it, and how many did.
         case open(last: Int32, count: UInt8)
         case answered
@@ -128,7 +134,7 @@ final class RPCQuery {
         guard isStart || !options.visitsOnlyStartNodes else { return .notCloser }
         guard address.family == .ipv4, address.port != 0 else { return .closer }
         let isCloser = isCloser(id)
-        switch visits[address] {
+        switch visits[address]?.state {
         case .answered:
             return isCloser ? .closer : .notCloser
         case .down:
@@ -136,19 +142,24 @@ final class RPCQuery {
             return isCloser ? .closer : .notCloser
         case .open(let last, let count):
             if let referrer, count < RPCLimits.referrersPerAddress {
-                visits[address] = .open(last: refer(referrer, after: last), count: count + 1)
+                visits[address]!.state = .open(last: refer(referrer, after: last), count: count + 1)
             }
             return isCloser ? .closer : .notCloser
         case nil:
             guard isCloser else { return .notCloser }
             guard visits.count < RPCLimits.addressesPerQuery else { return .closer }
             let none = RPCQuery.noReferral
-            visits[address] = .open(
-                last: referrer.map { refer($0, after: none) } ?? none, count: referrer == nil ? 0 : 1)
+            visits[address] = Visit(
+                id: id,
+                state: .open(
+                    last: referrer.map { refer($0, after: none) } ?? none, count: referrer == nil ? 0 : 1))
             pending.append(RPCContact(address: address, id: id))
             return .closer
         }
     }
+
+    /// The id of the node at `address` if it was named before.
+    func knownID(of address: SocketAddress) -> Bytes32? { visits[address]?.id }
 
     private func refer(_ referrer: RPCContact, after previous: Int32) -> Int32 {
         // One answer names many nodes.
@@ -174,7 +185,7 @@ final class RPCQuery {
 
     /// Takes an answer of the node visited at `address`.
     func noteReply(_ reply: RPCReply, from address: SocketAddress) {
-        visits[address] = .answered
+        visits[address]?.state = .answered
         guard !isCommitting else { return }
         guard reply.error == .ok else {
             errorCount += 1
@@ -199,7 +210,9 @@ final class RPCQuery {
     func noteFailure(_ failure: RPCFailure, at address: SocketAddress) -> [RPCContact] {
         errorCount += 1
         guard failure == .timeout else { return [] }
-        guard case .open(var next, _) = visits.updateValue(.down, forKey: address) else { return [] }
+        let state = visits[address]?.state
+        visits[address]?.state = .down
+        guard case .open(var next, _) = state else { return [] }
         var found: [RPCContact] = []
         while next != RPCQuery.noReferral {
             let referral = referrals[Int(next)]

@@ -71,6 +71,9 @@ import Testing
         SocketAddress(ipv4: 91, UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255), port: 6881)
     }
 
+    /// What the listening key pair of the attacked node is asked for under.
+    private static let serverTarget = Blake2b.hash32(KeyPair(seed: Bytes32(repeating: 9)).publicKey.bytes)
+
     /// A message of the given command, damaged in some way.
     private static func message(_ command: RPCCommand, _ number: Int, _ random: inout SecureRandom) -> [UInt8] {
         var value: [UInt8]?
@@ -104,7 +107,7 @@ import Testing
             transaction: UInt16.random(in: 0...(.max), using: &random), to: own,
             id: Bool.random(using: &random) ? random.bytes32() : nil,
             token: Int.random(in: 0..<3, using: &random) == 0 ? random.bytes32() : nil, command: command,
-            target: Int.random(in: 0..<4, using: &random) == 0 ? nil : random.bytes32(), value: value
+            target: [nil, serverTarget, random.bytes32(), random.bytes32()].randomElement(using: &random)!, value: value
         ).encoded()
         switch Int.random(in: 0..<6, using: &random) {
         case 0: bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &random)))
@@ -299,6 +302,31 @@ import Testing
         for handshake in target.handshakes { target.node.refuse(handshake.connection, now: target.now) }
         target.advance(.seconds(30))
         #expect(target.node.servers[target.server]?.handshakeCount == 0)
+    }
+
+    /// Sixty clients of one private host per second, for six seconds, each with a slot for twenty.
+    @Test(arguments: [SocketAddress(ipv4: 127, 0, 0, 1, port: 1), SocketAddress(ipv4: 91, 0, 0, 1, port: 1)])
+    func aLaboratoryOnOneHostIsServed(host: SocketAddress) throws {
+        let target = try Target()
+        for number in 0..<360 {
+            var initiator = HyperTestCipher.ciphers.initiator(
+                KeyPair(seed: Bytes32(repeating: 1)),
+                KeyPair(seed: Bytes32((0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * ($0 % 4))) })!),
+                target.keyPair.publicKey)
+            var payload = NoisePayload()
+            payload.stream = NoisePayload.StreamInfo(id: 5, isSocketReusable: false)
+            let message = HandshakeMessage(
+                mode: .fromClient, noise: try initiator.makeMessage1(payload: payload.encoded))
+            target.receive(
+                RPCRequest(
+                    transaction: 1, to: Self.own, command: .external(HyperCommand.peerHandshake.rawValue),
+                    target: Blake2b.hash32(target.keyPair.publicKey.bytes), value: message.encoded
+                ).encoded(), from: host.with(port: UInt16(1_000 + number)))
+            if number % 60 == 59 { target.advance(.seconds(1)) }
+        }
+        // A host of the public internet gets no more than its share.
+        let isPrivate = AddressClass(host) == .privateUse
+        #expect(target.handshakes.count == (isPrivate ? 360 : HyperLimits.handshakesPerHostCount))
     }
 
     @Test func storesHoldTheirByteLimits() throws {

@@ -244,6 +244,40 @@ import Testing
         }
     }
 
+    /// On each stretch of its way around, a message of a punch round is lost once, or as often as it is repeated: the round
+    /// is made again by the request layer (spec 20 sections 3 and 9), and the connection comes about all the same.
+    @Test(arguments: [RelayMode.fromClient, .fromRelay, .fromServer, .reply], [1, 3])
+    func lostPunchRoundsAreRepeated(stretch: RelayMode, lossCount: Int) throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 9)
+        let server = network.addPeer(1, .consistent)
+        _ = try listen(network, server)
+        let client = network.addPeer(2, .consistent)
+        // A round keeps its transaction all the way.
+        var rounds: [UInt16: Int] = [:]
+        network.drops = { _, _, bytes in
+            let message: (transaction: UInt16, value: [UInt8]?)
+            if let request = try? RPCRequest(datagram: bytes) {
+                guard request.command == .external(HyperCommand.peerHolepunch.rawValue) else { return false }
+                message = (request.transaction, request.value)
+                if rounds[message.transaction] == nil { rounds[message.transaction] = 0 }
+            } else if let response = try? RPCResponse(datagram: bytes), rounds[response.transaction] != nil {
+                message = (response.transaction, response.value)
+            } else {
+                return false
+            }
+            guard let decoded = try? HolepunchMessage(decoding: message.value ?? []), decoded.mode == stretch,
+                rounds[message.transaction]! < lossCount
+            else { return false }
+            rounds[message.transaction]! += 1
+            return true
+        }
+        let id = network.connect(client, to: serverKeys.publicKey, as: clientKeys) { $0.isFastOpenEnabled = false }
+        try expectConnected(network, client, id, server)
+        #expect(try #require(client.paths[id]).socket >= .firstExtra)
+        // The probe and the round that punches.
+        #expect(rounds.count >= 2 && rounds.values.allSatisfy { $0 == lossCount }, "\(rounds)")
+    }
+
     @Test func slowSocketsDelayButDoNotBreakPunching() throws {
         let network = HyperTestNetwork.persistent(count: 14, seed: 10)
         let server = network.addPeer(1, .consistent)

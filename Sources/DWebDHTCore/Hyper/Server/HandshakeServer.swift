@@ -118,11 +118,16 @@ struct HandshakeServer: Sendable {
     private func hasRoom(for client: SocketAddress, from source: SocketAddress) -> Bool {
         guard indices.count < HyperLimits.handshakeCount else { return false }
         let fromClient = slots.count { $0?.clientAddress.hasSameHost(as: client) == true }
-        guard fromClient < HyperLimits.handshakesPerHostCount else { return false }
+        guard fromClient < limit(for: client) else { return false }
         // Whoever is none of our relays can make up clients' addresses, but not its own.
         if announcer.isRelay(source) { return true }
         let fromSource = slots.count { $0?.request.from.address.hasSameHost(as: source) == true }
-        return fromSource < HyperLimits.handshakesPerHostCount
+        return fromSource < limit(for: source)
+    }
+
+    private func limit(for host: SocketAddress) -> Int {
+        AddressClass(host) == .privateUse
+            ? HyperLimits.handshakesPerPrivateHostCount : HyperLimits.handshakesPerHostCount
     }
 
     /// The driver welcomes the client and has a stream for it.
