@@ -11,6 +11,8 @@ extension DHTNode {
     // A look costs some microseconds; what was lost with a network should be back two seconds later.
     private static let interfaceInterval = Duration.seconds(1)
     private static let portCandidateCount: UInt16 = 5
+    // What is told to many nodes at once is not kept until the last of it is signed.
+    private static let outgoingBatchLimit = 5
 
     // MARK: Binding
 
@@ -186,12 +188,16 @@ extension DHTNode {
                 slots[machineSockets[udxID.index]]?.socket.send(batch)
             }
         } while hasOutputs(now: now)
+        flushOutgoing()
+        arm(now: now)
+    }
+
+    private func flushOutgoing() {
         for (socket, batch) in outgoing {
             traffic.noteSent(batch)
             slots[socket]?.socket.send(batch)
         }
         outgoing.removeAll(keepingCapacity: true)
-        arm(now: now)
     }
 
     private func hasOutputs(now: MonotonicTime) -> Bool {
@@ -242,6 +248,7 @@ extension DHTNode {
     }
 
     private func queue(_ datagram: OutgoingDatagram) {
+        if let last = outgoing.last, last.batch.count >= DHTNode.outgoingBatchLimit { flushOutgoing() }
         if outgoing.last?.socket != datagram.socket {
             if let index = outgoing.firstIndex(where: { $0.socket == datagram.socket }) {
                 outgoing[index].batch.append(

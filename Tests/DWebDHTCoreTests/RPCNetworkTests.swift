@@ -41,6 +41,29 @@ import Testing
         }
     }
 
+    /// Half of the nodes know nobody of the other half any more, as after hours without a way between them.
+    @Test func partsThatForgotEachOtherMeetWhereTheyBegan() throws {
+        let network = RPCTestNetwork.persistent(count: 60, seed: 12)
+        let halves = [0, 1].map { side in
+            network.members.enumerated().filter { $0.offset % 2 == side }.map(\.element)
+        }
+        func strangers() -> [Int] {
+            [0, 1].flatMap { side in
+                let others = halves[1 - side].map { NodeID.of($0.serverAddress) }
+                return halves[side].map { member in others.count { member.node.table.contains($0) } }
+            }
+        }
+        for side in [0, 1] {
+            for member in halves[side] {
+                for other in halves[1 - side] { member.node.table.remove(NodeID.of(other.serverAddress)) }
+            }
+        }
+        #expect(strangers().allSatisfy { $0 == 0 })
+        // Everybody goes by the entry point once in half an hour, and who did tells the others.
+        network.run(for: .seconds(31 * 60))
+        #expect(strangers().allSatisfy { $0 >= 5 }, "\(strangers())")
+    }
+
     @Test func lossIsSurvived() throws {
         let network = RPCTestNetwork.persistent(count: 50, seed: 3, loss: 0.1)
         #expect(network.members.allSatisfy { $0.node.isBootstrapped && !$0.node.isEphemeral })

@@ -14,7 +14,7 @@ struct BenchTestnetCommand: AsyncParsableCommand {
     var rounds: Int = 200
 
     @Option(help: "Threads of the nodes, beside the one of who uses them. 0: all of it runs on one thread.")
-    var threads: Int = 2
+    var threads: Int = 1
 
     @OptionGroup var output: OutputOptions
 

@@ -65,6 +65,9 @@ package enum RPCConstants {
     package static let tokenRotation = Duration.milliseconds(7500)
     /// Ticks until an idle node refreshes its table.
     package static let refreshTicks = 60
+    /// Ticks between searches that begin at the entry points: half an hour. Not the living network's, whose nodes never
+    /// return there once they know others, so that what a long partition left of it stays in two parts.
+    package static let entryPointTicks = 360
     /// Ticks until the first check of whether the node can become persistent.
     package static let stableTicks = 240
     /// Ticks between further checks.

@@ -42,10 +42,14 @@ extension RPCNode {
 
     // MARK: Running
 
-    func startBackgroundQuery(target: Bytes32, owner: RPCQuery.Owner, now: MonotonicTime) {
+    func startBackgroundQuery(
+        target: Bytes32, owner: RPCQuery.Owner, asksEntryPoints: Bool = false, now: MonotonicTime
+    ) {
         refreshTicks = RPCConstants.refreshTicks
+        var options = RPCQueryOptions()
+        options.asksEntryPoints = asksEntryPoints
         startQuery(
-            .findNode, target: target, value: nil, options: RPCQueryOptions(), owner: owner,
+            .findNode, target: target, value: nil, options: options, owner: owner,
             concurrency: backgroundConcurrency, now: now)
     }
 
@@ -73,7 +77,7 @@ extension RPCNode {
             break
         }
         addFromTable(query)
-        if query.pendingCount < RPCConstants.k, !options.visitsOnlyStartNodes {
+        if query.pendingCount < RPCConstants.k || options.asksEntryPoints, !options.visitsOnlyStartNodes {
             query.isResolving = true
             resolveBootstrapNodes(for: id, now: now)
             // Without names to look up the entry points are there already, and the query may even have ended.

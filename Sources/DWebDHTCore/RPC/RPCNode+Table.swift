@@ -154,6 +154,8 @@ extension RPCNode {
         if tick % 8 == 0 { pingSome(now: now) }
         refreshTicks -= 1
         if (tick % 64 == 0 && table.count < RPCConstants.k) || refreshTicks <= 0 { refresh(now: now) }
+        entryPointTicks -= 1
+        if entryPointTicks <= 0 { visitEntryPoints(now: now) }
         downHintCount = 0
         let isChange = health.update(
             responseCount: statistics.responseCount, timeoutCount: statistics.timeoutCount)
@@ -174,6 +176,14 @@ extension RPCNode {
             outputs.append(.event(.ephemeral))
         }
         outputs.append(.event(.wokeUp))
+    }
+
+    /// Searches for its own place from where everybody begins: there, parts of the network that lost sight of each other
+    /// meet again.
+    private func visitEntryPoints(now: MonotonicTime) {
+        entryPointTicks = RPCConstants.entryPointTicks
+        guard !configuration.bootstrapNodes.isEmpty else { return }
+        startBackgroundQuery(target: table.id, owner: .refresh, asksEntryPoints: true, now: now)
     }
 
     /// Searches around a random known node, so that the table stays full.

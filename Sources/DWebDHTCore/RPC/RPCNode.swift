@@ -47,6 +47,7 @@ package final class RPCNode {
     var table: RoutingTable
     var tick: Int
     var refreshTicks: Int
+    var entryPointTicks: Int
     var stableTicks: Int
     var lastTick: MonotonicTime
     /// The moment of the last request, for what its answer counts.
@@ -93,6 +94,7 @@ package final class RPCNode {
         // Nodes that start together should not do their upkeep together.
         tick = Int.random(in: 51...100, using: &self.random)
         refreshTicks = Int.random(in: 31...RPCConstants.refreshTicks, using: &self.random)
+        entryPointTicks = 1 + Int(nextTransaction) % RPCConstants.entryPointTicks
         stableTicks = configuration.mode == .adaptive ? RPCConstants.stableTicks : 0
         lastTick = now
         nextTick = now + RPCConstants.tick

@@ -16,6 +16,8 @@ package struct RPCQueryOptions: Sendable {
     package var startNodes: [SocketAddress] = []
     /// Whether only ``startNodes`` are asked, and nodes they name are not.
     package var visitsOnlyStartNodes = false
+    /// Whether the entry points are asked as well, even if there are nodes enough to begin with.
+    package var asksEntryPoints = false
     /// Requests at a time; nil for the configuration's.
     package var concurrency: Int?
     /// Repetitions of each request.

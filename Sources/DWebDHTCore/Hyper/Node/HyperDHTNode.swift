@@ -51,6 +51,8 @@ package final class HyperDHTNode {
     var store: RecordStore
     var gate = RelayGate()
     var outputs: Deque<HyperOutput> = []
+    /// Nodes to store at whose requests are signed when the outputs before them are taken.
+    var heldCommits: Deque<HeldCommit> = []
     var relayOutputs: Deque<HyperRelayOutput> = []
     var operations: [OperationID: HyperOperation] = [:]
     var neighborhoods = NeighborhoodCache()
@@ -254,7 +256,13 @@ package final class HyperDHTNode {
     }
 
     /// The next thing to do, or nil when there is nothing more.
-    package func pollOutput() -> HyperOutput? { outputs.popFirst() }
+    package func pollOutput() -> HyperOutput? {
+        while outputs.isEmpty, let commit = heldCommits.popFirst() {
+            commitNeeded(commit.query, commit.reply, now: commit.time)
+            settle(now: commit.time)
+        }
+        return outputs.popFirst()
+    }
 
     /// The next thing to do about blind relays, or nil; to be polled beside ``pollOutput()`` if relays are used.
     package func pollRelayOutput() -> HyperRelayOutput? { relayOutputs.popFirst() }
@@ -398,7 +406,8 @@ package final class HyperDHTNode {
             case .queryReply(let id, let reply):
                 queryReplied(id, reply, now: now)
             case .commitNeeded(let id, let reply):
-                commitNeeded(id, reply, now: now)
+                // A signature takes as long as some packets: the first ones can be on their way meanwhile.
+                heldCommits.append(HeldCommit(query: id, reply: reply, time: now))
             case .queryFinished(let id, let result):
                 queryFinished(id, result, now: now)
             case .request(let request):

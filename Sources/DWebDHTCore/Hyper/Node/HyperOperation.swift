@@ -1,6 +1,13 @@
 import DWebBase
 import DWebCrypto
 
+/// A node that a query wants stored at.
+struct HeldCommit {
+    let query: QueryID
+    let reply: RPCReply
+    let time: MonotonicTime
+}
+
 /// A lookup, announcement, get or put in progress.
 struct HyperOperation {
     enum Kind {
