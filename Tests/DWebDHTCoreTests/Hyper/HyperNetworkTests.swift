@@ -204,6 +204,29 @@ import Testing
         try expectConnected(network, client, id, server, within: .seconds(10))
     }
 
+    @Test func manyKeyPairsListenAtOneNode() throws {
+        let network = HyperTestNetwork.persistent(count: 14, seed: 41)
+        let member = network.addPeer(1, .consistent)
+        let keys = (0..<6).map { KeyPair(seed: Bytes32(repeating: UInt8(100 + $0))) }
+        let servers = try keys.map { key in try #require(network.perform(member) { $0.listen(as: key, now: $1) }) }
+        #expect(network.perform(member) { $0.listen(as: keys[2], now: $1) } == nil, "each listens once")
+        network.run(for: .seconds(10))
+        let client = network.addPeer(2, .consistent)
+        for (key, server) in zip(keys, servers) {
+            let id = network.connect(client, to: key.publicKey, as: clientKeys)
+            try expectConnected(network, client, id, member)
+            #expect(member.handshakes.last?.server == server)
+        }
+        // One that goes takes no other with it.
+        network.perform(member) { $0.close(servers[0], now: $1) }
+        network.run(for: .seconds(15))
+        let gone = network.connect(client, to: keys[0].publicKey, as: clientKeys)
+        network.run(for: .seconds(30), until: { client.failures[gone] != nil })
+        #expect(client.failures[gone] != nil)
+        let id = network.connect(client, to: keys[1].publicKey, as: clientKeys)
+        try expectConnected(network, client, id, member)
+    }
+
     @Test func peersInOneNetworkUseIt() throws {
         let network = HyperTestNetwork.persistent(count: 12, seed: 8)
         let server = network.addPeer(1, .random)
