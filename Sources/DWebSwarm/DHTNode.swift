@@ -90,8 +90,10 @@ public actor DHTNode {
     /// What passed through the node's sockets.
     public internal(set) var traffic = DHTTraffic()
 
-    /// The same with the moment at which it is true.
-    package var timedTraffic: (time: MonotonicTime, traffic: DHTTraffic) { (loop.now, traffic) }
+    /// The datagrams sent, and those of them that are the node's own requests, with the moment at which that is true.
+    package var timedCounts: (time: MonotonicTime, datagramCount: UInt64, requestCount: UInt64) {
+        (loop.now, traffic.sentDatagramCount, UInt64(machine.rpc.statistics.sentRequestCount))
+    }
 
     // Streams.
     let arrivals = ArrivalLog()

@@ -39,6 +39,8 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         let seconds: Double
         let packetsSent: UInt64
         let mostPacketsPerSecond: UInt64
+        /// Without answers to others.
+        let mostRequestsPerSecond: UInt64
         let peakMemoryMiB: Double
         let cpuSeconds: Double
         let sampled: Int
@@ -104,11 +106,11 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         let console = output.console
         let start = ContinuousClock.now
         let cpu = ProcessFigures.processorSeconds
-        let (begin, traffic) = await swarm.dht.timedTraffic
-        let sentBefore = traffic.sentDatagramCount
+        let (begin, sentBefore, requestsBefore) = await swarm.dht.timedCounts
         for number in 0..<topics { try await swarm.join(topic(number), as: .announce) }
         // A count every tenth of a second, with its moment: a busy machine looks late.
         var counts: [(time: MonotonicTime, count: UInt64)] = [(begin, sentBefore)]
+        var requestCounts: [(time: MonotonicTime, count: UInt64)] = [(begin, requestsBefore)]
         var announced = 0
         var announceTime: Duration?
         func isOver() -> Bool {
@@ -117,9 +119,9 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         }
         while !isOver() {
             try await Task.sleep(for: .milliseconds(100))
-            let (time, traffic) = await swarm.dht.timedTraffic
-            let count = traffic.sentDatagramCount
+            let (time, count, requestCount) = await swarm.dht.timedCounts
             counts.append((time, count))
+            requestCounts.append((time, requestCount))
             guard counts.count % 50 == 0 else { continue }
             announced = await swarm.announcedTopicCount
             if announced == topics, announceTime == nil { announceTime = ContinuousClock.now - start }
@@ -127,6 +129,7 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         }
         console.endProgress()
         let most = BenchTopicsCommand.busiestSecond(counts)
+        let mostRequests = BenchTopicsCommand.busiestSecond(requestCounts)
         let seconds = (ContinuousClock.now - start).seconds
         let peakMemory = Double(ProcessFigures.peakMemoryByteCount) / 1_048_576
         let cpuSeconds = ProcessFigures.processorSeconds - cpu
@@ -135,7 +138,8 @@ struct BenchTopicsCommand: AsyncParsableCommand {
         let figures = Figures(
             topics: topics, announced: announced, announceSeconds: announceTime?.seconds, seconds: seconds,
             packetsSent: counts[counts.count - 1].count - sentBefore, mostPacketsPerSecond: most,
-            peakMemoryMiB: peakMemory, cpuSeconds: cpuSeconds, sampled: holders.count, found: found.count,
+            mostRequestsPerSecond: mostRequests, peakMemoryMiB: peakMemory, cpuSeconds: cpuSeconds,
+            sampled: holders.count, found: found.count,
             meanHolderCount: Double(found.reduce(0, +)) / Double(max(1, found.count)))
         console.emit(
             figures,
@@ -144,6 +148,7 @@ struct BenchTopicsCommand: AsyncParsableCommand {
                 measured               \(Int(seconds)) s
                 packets sent           \(figures.packetsSent)
                 most in one second     \(figures.mostPacketsPerSecond)
+                without answers        \(figures.mostRequestsPerSecond)
                 peak memory            \(figures.peakMemoryMiB.text(decimals: 1)) MiB
                 CPU                    \(figures.cpuSeconds.text(decimals: 1)) s
                 found at the end       \(figures.found) of \(figures.sampled), at \(figures.meanHolderCount.text(decimals: 1)) nodes each

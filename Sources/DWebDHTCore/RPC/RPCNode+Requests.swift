@@ -285,6 +285,7 @@ extension RPCNode {
         request.sentCount += 1
         request.deadline = deadline
         congestion.noteSent()
+        statistics.sentRequestCount += 1
         timers.insert(RPCTimer(deadline: deadline, sequence: makeSequence(), kind: .request(request.id)))
         outputs.append(
             .send(

@@ -2,6 +2,8 @@
 package struct RPCStatistics: Equatable, Sendable {
     /// Requests begun.
     package var requestCount = 0
+    /// Datagrams with own requests, repetitions included.
+    package var sentRequestCount = 0
     /// Requests answered.
     package var responseCount = 0
     /// Requests given up after their last repetition.

@@ -14,6 +14,7 @@ struct RequestPacer: Sendable {
     private var nextSlot = MonotonicTime.zero
     // When the requests of the last second left.
     private var times = Deque<MonotonicTime>()
+    private var lastPaced: MonotonicTime?
     private var lastWait: MonotonicTime?
 
     /// At most `burst` paced requests at once and `rate` per second in the long run. While some of them wait, at most
@@ -32,6 +33,8 @@ struct RequestPacer: Sendable {
             lastWait = now
             return false
         }
+        lastPaced = now
+        nextSlot = max(nextSlot, now) + interval
         count(now)
         return true
     }
@@ -39,8 +42,9 @@ struct RequestPacer: Sendable {
     /// Whether another request may leave now; counts it if so. It takes the place of a paced one, and only waits when the
     /// node sends as much as it may.
     mutating func takeUrgent(now: MonotonicTime) -> Bool {
-        guard let last = times.last, now - last <= RequestPacer.window else { return true }
         guard !isBusy(now: now) || nextUrgentTime <= now else { return false }
+        // Of what leaves long before paced ones come, only the last second matters to them.
+        if let lastPaced, now - lastPaced <= RequestPacer.window { nextSlot = max(nextSlot, now) + interval }
         count(now)
         return true
     }
@@ -49,7 +53,6 @@ struct RequestPacer: Sendable {
     func isBusy(now: MonotonicTime) -> Bool { lastWait.map { now - $0 <= RequestPacer.window } ?? false }
 
     private mutating func count(_ now: MonotonicTime) {
-        nextSlot = max(nextSlot, now) + interval
         while let first = times.first, now - first > RequestPacer.window { times.removeFirst() }
         times.append(now)
     }
