@@ -266,17 +266,22 @@ import Testing
         #expect(relayed(Self.attacker(9), from: Self.attacker(2), noise: noise) == 1)
     }
 
+    /// The first message of a client's handshake, another one for every number.
+    private func firstMessage(_ number: Int, to target: Target) throws -> [UInt8] {
+        var initiator = HyperTestCipher.ciphers.initiator(
+            KeyPair(seed: Bytes32(repeating: 1)),
+            KeyPair(seed: Bytes32((0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * ($0 % 4))) })!),
+            target.keyPair.publicKey)
+        var payload = NoisePayload()
+        payload.stream = NoisePayload.StreamInfo(id: 5, isSocketReusable: false)
+        return try initiator.makeMessage1(payload: payload.encoded)
+    }
+
     @Test func madeUpClientsDoNotFillTheServer() throws {
         let target = try Target()
         let serverTarget = Blake2b.hash32(target.keyPair.publicKey.bytes)
         func shake(_ number: Int, from source: SocketAddress) {
-            var initiator = HyperTestCipher.ciphers.initiator(
-                KeyPair(seed: Bytes32(repeating: 1)),
-                KeyPair(seed: Bytes32((0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * ($0 % 4))) })!),
-                target.keyPair.publicKey)
-            var payload = NoisePayload()
-            payload.stream = NoisePayload.StreamInfo(id: 5, isSocketReusable: false)
-            guard let noise = try? initiator.makeMessage1(payload: payload.encoded) else { return }
+            guard let noise = try? firstMessage(number, to: target) else { return }
             // As a relay would pass it on, for a client at an address of the attacker's choice.
             let message = HandshakeMessage(mode: .fromRelay, noise: noise, peerAddress: Self.attacker(number))
             target.receive(
@@ -309,14 +314,7 @@ import Testing
     func aLaboratoryOnOneHostIsServed(host: SocketAddress) throws {
         let target = try Target()
         for number in 0..<360 {
-            var initiator = HyperTestCipher.ciphers.initiator(
-                KeyPair(seed: Bytes32(repeating: 1)),
-                KeyPair(seed: Bytes32((0..<32).map { UInt8(truncatingIfNeeded: number >> (8 * ($0 % 4))) })!),
-                target.keyPair.publicKey)
-            var payload = NoisePayload()
-            payload.stream = NoisePayload.StreamInfo(id: 5, isSocketReusable: false)
-            let message = HandshakeMessage(
-                mode: .fromClient, noise: try initiator.makeMessage1(payload: payload.encoded))
+            let message = HandshakeMessage(mode: .fromClient, noise: try firstMessage(number, to: target))
             target.receive(
                 RPCRequest(
                     transaction: 1, to: Self.own, command: .external(HyperCommand.peerHandshake.rawValue),
