@@ -17,8 +17,8 @@ package enum SwarmLimits {
     /// Queries for topics at a time. Further ones wait for their turn.
     package static let refreshes = 16
     /// The same while more than ``refreshes`` wait: fewer at a time lose less of what neighbours could have shared, and are
-    /// as quick, since the rate of requests is what they wait for.
-    package static let refreshesAmongMany = 4
+    /// as quick, since the rate of requests is what they wait for, even where an answer takes half a second.
+    package static let refreshesAmongMany = 8
 }
 
 /// Times and counts that the swarm's policy fixes; spec 30 sections G.1, G.2 and G.5.
