@@ -194,22 +194,29 @@ public actor DDatabase {
         return try decrypted(block, at: index)
     }
 
-    /// The blocks at `indices`, nil for those that are not stored here, with one visit to the medium for all; cheapest
-    /// in ascending order. Peers are not asked.
+    /// The blocks at the first of `indices`, nil for those that are not stored here, with one visit to the medium for
+    /// all; cheapest in ascending order. Peers are not asked.
     ///
+    /// - Parameter byteLimit: Ends the blocks given once they have so many bytes; one is given in any case.
     /// - Throws: ``DDatabaseError`` with code `undecipherable`, `closed` or `storage`.
-    package func storedBlocks(at indices: [UInt64]) async throws(DDatabaseError) -> [[UInt8]?] {
+    package func storedBlocks(
+        at indices: [UInt64], byteLimit: Int
+    ) async throws(DDatabaseError) -> [[UInt8]?] {
         try checkOpen()
         var blocks: [[UInt8]?] = []
         if frozen == nil {
-            blocks = try await engine.storedBlocks(at: indices)
+            blocks = try await engine.storedBlocks(at: indices, byteLimit: byteLimit)
         } else {
+            var byteCount = 0
             for index in indices {
-                blocks.append(try await has(index) ? try await frozenBlock(at: index, .localOnly) : nil)
+                guard blocks.isEmpty || byteCount < byteLimit else { break }
+                let block = try await has(index) ? try await frozenBlock(at: index, .localOnly) : nil
+                byteCount += block?.count ?? 0
+                blocks.append(block)
             }
         }
         guard encryption != nil else { return blocks }
-        for (position, index) in indices.enumerated() {
+        for (position, index) in zip(blocks.indices, indices) {
             if let block = blocks[position] { blocks[position] = try decrypted(block, at: index) }
         }
         return blocks

@@ -119,30 +119,40 @@ extension LogEngine {
         return blocks
     }
 
-    /// Blocks here and there, nil for those that are not stored. All that memory does not have is read in one visit to
-    /// the medium, cheapest in ascending order.
-    func storedBlocks(at indices: [UInt64]) async throws(DDatabaseError) -> [[UInt8]?] {
+    /// Blocks here and there, nil for those that are not stored: the first of `indices`, as
+    /// ``KeyValueStore/read(_:byteLimit:)`` gives them. All that memory does not have is read in one visit to the
+    /// medium, cheapest in ascending order.
+    func storedBlocks(at indices: [UInt64], byteLimit: Int) async throws(DDatabaseError) -> [[UInt8]?] {
         try checkAlive()
         let fork = tree.fork
-        var blocks = [[UInt8]?](repeating: nil, count: indices.count)
+        var blocks: [[UInt8]?] = []
+        blocks.reserveCapacity(indices.count)
         var waiting: [Int] = []
-        for (position, index) in indices.enumerated() where present.contains(index) {
+        var byteCount = 0
+        for (position, index) in indices.enumerated() {
+            guard position == 0 || byteCount < byteLimit else { break }
+            blocks.append(nil)
+            guard present.contains(index) else { continue }
             // Many reads are work that another thread can do.
             guard indices.count <= LogEngine.immediateReadCount else {
                 waiting.append(position)
                 continue
             }
             switch try immediately(keys.block(index)) {
-            case .value(let bytes): blocks[position] = bytes
+            case .value(let bytes):
+                blocks[position] = bytes
+                byteCount += bytes.count
             case .absent: continue
             case .wouldWait: waiting.append(position)
             }
         }
         guard !waiting.isEmpty else { return blocks }
         do throws(PortError) {
-            let values = try await storage.read(waiting.map { keys.block(indices[$0]) })
-            guard fork == tree.fork else { return [[UInt8]?](repeating: nil, count: indices.count) }
+            let values = try await storage.read(
+                waiting.map { keys.block(indices[$0]) }, byteLimit: max(1, byteLimit - byteCount))
+            guard fork == tree.fork else { return [[UInt8]?](repeating: nil, count: blocks.count) }
             for (position, value) in zip(waiting, values) { blocks[position] = value }
+            if values.count < waiting.count { blocks.removeSubrange(waiting[values.count]...) }
             return blocks
         } catch {
             throw DDatabaseError(storage: error)

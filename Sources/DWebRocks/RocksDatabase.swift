@@ -1,6 +1,5 @@
 import CRocksDB
 import DWebPorts
-import Dispatch
 import Synchronization
 
 /// The open database and what must be freed with it.
@@ -224,22 +223,10 @@ final class RocksDatabase: @unchecked Sendable {
         return values
     }
 
-    /// The values of `keys`, each half read on a thread of its own; returns when both are there.
-    func readByHalves(_ keys: [[UInt8]]) throws(PortError) -> [[UInt8]?] {
-        let halves = [Array(keys[..<(keys.count / 2)]), Array(keys[(keys.count / 2)...])]
-        let results = Mutex<[Result<[[UInt8]?], PortError>]>([.success([]), .success([])])
-        DispatchQueue.concurrentPerform(iterations: halves.count) { index in
-            let result = Result { () throws(PortError) in try read(halves[index]) }
-            results.withLock { $0[index] = result }
-        }
-        let (first, second) = results.withLock { ($0[0], $0[1]) }
-        return try first.get() + second.get()
-    }
-
     /// So many reads the library itself does together; each holds a block of a table until it is copied.
     private static let readGroupCount = 32
 
-    private func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
+    func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(keys.count * (keys.first?.count ?? 0))
         var counts: [Int] = []
@@ -417,7 +404,7 @@ final class RocksDatabase: @unchecked Sendable {
         }
     }
 
-    private static func takeMessage(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
+    static func takeMessage(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
         guard let pointer = error else { return nil }
         defer {
             rocksdb_free(pointer)

@@ -1,5 +1,6 @@
 import CRocksDB
 import DWebPorts
+import Dispatch
 import Synchronization
 
 /// An open store on disk.
@@ -50,16 +51,48 @@ final class RocksStore: KeyValueStore {
     }
 
     func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
+        try await read(keys) { (database, keys) throws(PortError) in try database.read(keys) }
+    }
+
+    func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?] {
+        try await read(keys) { (database, keys) throws(PortError) in
+            try database.read(keys[...], byteLimit: byteLimit)
+        }
+    }
+
+    private func read(
+        _ keys: [[UInt8]],
+        _ body: @escaping @Sendable (RocksDatabase, [[UInt8]]) throws(PortError) -> [[UInt8]?]
+    ) async throws(PortError) -> [[UInt8]?] {
         let database = try open()
         let (values, time) = try await reader.run { () throws(PortError) -> ([[UInt8]?], Duration) in
             let start = ContinuousClock.now
             let isShared = keys.count >= RocksStore.sharedReadCount
-            let values = isShared ? try database.readByHalves(keys) : try database.read(keys)
+            let values =
+                isShared
+                ? try RocksStore.byHalves(keys) { (half) throws(PortError) in try body(database, half) }
+                : try body(database, keys)
             return (values, start.duration(to: .now))
         }
         let isLarge = values.contains { ($0?.count ?? 0) >= ReadPace.largeByteCount }
-        if !keys.isEmpty { pace.withLock { $0.note(keys.count, time, isLarge: isLarge) } }
+        if !values.isEmpty { pace.withLock { $0.note(values.count, time, isLarge: isLarge) } }
         return values
+    }
+
+    /// What `body` gives for either half of `keys`, each read on a thread of its own; of the first alone if that was
+    /// not given whole.
+    private static func byHalves(
+        _ keys: [[UInt8]], _ body: @Sendable ([[UInt8]]) throws(PortError) -> [[UInt8]?]
+    ) throws(PortError) -> [[UInt8]?] {
+        let halves = [Array(keys[..<(keys.count / 2)]), Array(keys[(keys.count / 2)...])]
+        let results = Mutex<[Result<[[UInt8]?], PortError>]>([.success([]), .success([])])
+        DispatchQueue.concurrentPerform(iterations: halves.count) { index in
+            let result = Result { () throws(PortError) in try body(halves[index]) }
+            results.withLock { $0[index] = result }
+        }
+        let (first, second) = results.withLock { ($0[0], $0[1]) }
+        let values = try first.get()
+        return values.count == halves[0].count ? values + (try second.get()) : values
     }
 
     func entries(

@@ -176,6 +176,12 @@ final class SuspendableStore: KeyValueStore {
         return try await store.read(keys)
     }
 
+    func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?] {
+        let store = try await enter()
+        defer { leave() }
+        return try await store.read(keys, byteLimit: byteLimit)
+    }
+
     func entries(
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry] {

@@ -111,9 +111,9 @@ extension TreeEngine {
         case end
     }
 
-    private func step(_ cursor: inout TreeCursor) throws(DTreeError) -> ScanStep {
+    private func step(_ cursor: inout TreeCursor, _ source: ScanSource) throws(DTreeError) -> ScanStep {
         do throws(TreeStop) {
-            return if let content = try cursor.next(cache) { .entry(content) } else { .end }
+            return if let content = try cursor.next(source) { .entry(content) } else { .end }
         } catch {
             switch error {
             case .missing(let block): return .missing(block)
@@ -124,11 +124,14 @@ extension TreeEngine {
 
     /// The next entries of a scan: none only at the end; fewer than asked where waiting would be needed.
     ///
-    /// - Parameter horizon: How many stored blocks may be read at once, in the hope that the scan goes on so far.
+    /// - Parameters:
+    ///   - ahead: What was read ahead for this scan.
+    ///   - horizon: How many stored blocks may be read at once, in the hope that the scan goes on so far.
     func scan(
-        _ cursor: TreeCursor, _ view: TreeView, limit: Int, horizon: Int, _ options: ReadOptions
+        _ cursor: TreeCursor, _ view: TreeView, _ ahead: ScanAhead, limit: Int, horizon: Int, _ options: ReadOptions
     ) async throws(DTreeError) -> (cursor: TreeCursor, entries: [DTree.Entry]) {
         var cursor = cursor
+        let source = ScanSource(cache: cache, ahead: ahead)
         let deadline = ReadDeadline(options, now: loop.now)
         var entries: [DTree.Entry] = []
         entries.reserveCapacity(limit)
@@ -136,15 +139,14 @@ extension TreeEngine {
         var loadCount = 0
         try check(view)
         while entries.count < limit, byteCount < TreeLimits.scanByteCount {
-            switch try step(&cursor) {
+            switch try step(&cursor, source) {
             case .end:
-                // Short scans leave little, and must not take from a long one what it read ahead.
-                if horizon >= TreeLimits.longScanHorizon { cache.endScan() }
+                ahead.keep([])
                 return (cursor, entries)
             case .entry(let content):
                 loadCount = 0
                 let entry = try await entry(content, deadline)
-                byteCount += entry.key.count + (entry.value?.count ?? 0)
+                byteCount += entry.byteCount
                 entries.append(entry)
             case .missing(let block):
                 loadCount += 1
@@ -152,12 +154,13 @@ extension TreeEngine {
                     throw DTreeError(.damaged, "Reading version \(view.version) needs more blocks than an honest tree")
                 }
                 if try await has(block) {
-                    try await loadAhead(of: cursor, block, horizon: horizon, deadline)
+                    try await loadAhead(of: cursor, block, source, horizon: horizon, deadline)
                 } else if entries.isEmpty {
-                    let missing = cursor.missingAhead(cache, limit: min(TreeLimits.aheadCount, 2 * limit))
+                    let missing = cursor.missingAhead(source, limit: min(TreeLimits.aheadCount, 2 * limit))
                     // A short scan needs no help beyond what it asks for itself.
                     let question = limit >= TreeLimits.hintScanEntryCount ? cursor.question() : nil
-                    try await load(block, ahead: missing.keys + missing.nodes, deadline, asking: question)
+                    let others = missing.keys + missing.nodes.map(\.block)
+                    try await load(block, ahead: others, deadline, asking: question)
                 } else {
                     return (cursor, entries)
                 }
@@ -172,13 +175,15 @@ extension TreeEngine {
     /// Keys lie together in the tree and anywhere in the log: in the order of the log many are read much faster than one
     /// after the other. The more are read at once, the less often the same part of the medium is read.
     private func loadAhead(
-        of cursor: TreeCursor, _ block: UInt64, horizon: Int, _ deadline: ReadDeadline
+        of cursor: TreeCursor, _ block: UInt64, _ source: ScanSource, horizon: Int, _ deadline: ReadDeadline
     ) async throws(DTreeError) {
-        let count = min(horizon, TreeLimits.scanHorizonByteCount / averageReadByteCount)
+        let byteCount = averageAheadByteCount + ByteMap.recordByteCount
+        let count = min(horizon, max(1, TreeLimits.scanHorizonByteCount / byteCount))
         // The leaves that are found missing now name the keys of the next time: all of them must fit.
         let missing = cursor.missingAhead(
-            cache, limit: count, nodeLimit: max(TreeLimits.keyCount, count / TreeLimits.keyCount), steps: 4 * count)
-        try await load(block, ahead: missing.keys, keepingLongest: missing.nodes, deadline, for: .scan)
+            source, limit: count, nodeLimit: max(TreeLimits.keyCount, count / TreeLimits.keyCount), steps: 4 * count)
+        source.ahead.keep(missing.held)
+        try await load(block, ahead: missing.keys, nodes: missing.nodes, deadline, for: .scan(source.ahead))
     }
 
     /// Whether a block is stored here.
@@ -195,7 +200,8 @@ extension TreeEngine {
         var difference = difference
         let deadline = ReadDeadline(options, now: loop.now)
         var steps: [DTree.Difference] = []
-        while steps.count < limit {
+        var byteCount = 0
+        while steps.count < limit, byteCount < TreeLimits.scanByteCount {
             // The walk is copied out and in: a step that stops in the middle leaves it where it was.
             let walk = Walk(difference)
             let step = try await repeating(view, deadline, ahead: { _ in walk.value.wanted }) {
@@ -206,6 +212,7 @@ extension TreeEngine {
             var result = DTree.Difference(left: nil, right: nil)
             if let left = step.left { result.left = try await entry(TreeContent(left), deadline) }
             if let right = step.right { result.right = try await entry(TreeContent(right), deadline) }
+            for entry in [result.left, result.right] { byteCount += entry?.byteCount ?? 0 }
             steps.append(result)
         }
         return (difference, steps)
@@ -226,9 +233,15 @@ extension TreeEngine {
         let deadline = ReadDeadline(options, now: loop.now)
         var changes: [DTree.Change] = []
         let order = isReversed ? Array(sequences.reversed()) : Array(sequences)
+        var byteCount = 0
         for sequence in order {
-            if !changes.isEmpty, !cache.contains(sequence), try await !has(sequence) { break }
-            changes.append(try await change(at: sequence, ahead: order, view, deadline))
+            if !changes.isEmpty {
+                guard byteCount < TreeLimits.scanByteCount else { break }
+                if !cache.contains(sequence), try await !has(sequence) { break }
+            }
+            let change = try await change(at: sequence, ahead: order, view, deadline)
+            byteCount += change.entry.byteCount
+            changes.append(change)
         }
         return changes
     }
@@ -237,8 +250,10 @@ extension TreeEngine {
     func change(
         at sequence: UInt64, ahead: [UInt64] = [], _ view: TreeView, _ deadline: ReadDeadline
     ) async throws(DTreeError) -> DTree.Change {
-        let (block, isDeletion) = try await repeating(view, deadline, ahead: { _ in ahead }) {
-            [cache] () throws(TreeStop) -> (TreeBlock, Bool) in
+        let cache = cache
+        let others = { (_: UInt64) in ahead.filter { !cache.contains($0) } }
+        let (block, isDeletion) = try await repeating(view, deadline, ahead: others) {
+            () throws(TreeStop) -> (TreeBlock, Bool) in
             let block = try cache.block(sequence)
             do throws(TreeFault) {
                 return (block, try block.isDeletion())
@@ -304,4 +319,9 @@ extension TreeEngine {
             }
         }
     }
+}
+
+extension DTree.Entry {
+    /// The bytes of key and value.
+    fileprivate var byteCount: Int { key.count + (value?.count ?? 0) }
 }

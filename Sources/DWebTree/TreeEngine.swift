@@ -32,7 +32,9 @@ package actor TreeEngine {
     var batchDraft: TreeDraft?
     private var nextBatch: UInt64 = 1
     /// What blocks that were read together took on the average, lately.
-    private(set) var averageReadByteCount = 256
+    private var averageReadByteCount = 256
+    /// What keys and values that a scan read ahead took on the average, lately.
+    private(set) var averageAheadByteCount = 128
     /// When peers were asked for hints last.
     var lastQuestion: MonotonicTime?
     /// Blocks that are being fetched because peers named them.
@@ -119,49 +121,44 @@ package actor TreeEngine {
     ///
     /// - Parameters:
     ///   - ahead: Other blocks that are worth having.
-    ///   - last: More of them, which memory keeps longer than those.
+    ///   - nodes: Nodes that are worth having, with their blocks.
     func load(
-        _ sequence: UInt64, ahead: [UInt64] = [], keepingLongest last: [UInt64] = [], _ deadline: ReadDeadline,
+        _ sequence: UInt64, ahead: [UInt64] = [], nodes: [TreePointer] = [], _ deadline: ReadDeadline,
         asking question: TreeHint? = nil, for use: BlockUse = .anything
     ) async throws(DTreeError) {
         let fork = cacheFork
-        if ahead.isEmpty, last.isEmpty, let bytes = try await stored(sequence) {
+        if ahead.isEmpty, nodes.isEmpty, let bytes = try await stored(sequence) {
             try keep(bytes, sequence, of: fork, needed: sequence, for: use)
             return
         }
-        let sequences = TreeEngine.ascending(ahead + last + [sequence])
+        let sequences = TreeEngine.ascending(ahead + nodes.map(\.block) + [sequence])
+        var nodes = nodes.sorted { ($0.block, $0.offset) < ($1.block, $1.offset) }[...]
         var absent: [UInt64] = []
         var needed: [UInt8]?
-        var rest = TreeEngine.ascending(last)[...]
-        var kept: [(block: UInt64, bytes: [UInt8])] = []
-        var start = 0
-        while start < sequences.count {
+        var rest = sequences[...]
+        var budget = TreeLimits.aheadReadByteLimit
+        while !rest.isEmpty, budget > 0, use.hasRoom {
             let count = min(TreeLimits.readCount, max(16, TreeLimits.readByteCount / averageReadByteCount))
-            let part = sequences[start..<min(sequences.count, start + count)]
-            start = part.endIndex
-            let blocks: [[UInt8]?]
-            do throws(DDatabaseError) {
-                blocks = try await database.storedBlocks(at: Array(part))
-            } catch {
-                throw DTreeError(error)
-            }
-            noteRead(blocks)
-            for (block, bytes) in zip(part, blocks) {
-                while let first = rest.first, first < block { rest.removeFirst() }
+            let blocks = try await stored(rest.prefix(count))
+            budget -= noteRead(blocks)
+            var (keptCount, keptByteCount) = (0, 0)
+            for (block, bytes) in zip(rest, blocks) {
+                let wanted = nodes.prefix { $0.block == block }
+                nodes.removeFirst(wanted.count)
                 guard let bytes else {
                     absent.append(block)
                     continue
                 }
-                if block == sequence {
-                    needed = bytes
-                } else if block == rest.first {
-                    kept.append((block, bytes))
-                } else {
-                    try keep(bytes, block, of: fork, needed: sequence, for: use)
-                }
+                if block == sequence { needed = bytes }
+                keptByteCount += try keep(bytes, block, of: fork, needed: sequence, nodes: wanted, for: use)
+                keptCount += 1
             }
+            if keptByteCount > 0 {
+                averageAheadByteCount = (averageAheadByteCount + keptByteCount / keptCount + 1) / 2
+            }
+            rest = rest.dropFirst(blocks.count)
         }
-        for (block, bytes) in kept { try keep(bytes, block, of: fork, needed: sequence, for: use) }
+        if needed == nil, rest.contains(sequence) { needed = try await stored(sequence) }
         if let needed {
             // The last one that is added stays in any case.
             try keep(needed, sequence, of: fork, needed: sequence, for: use)
@@ -171,11 +168,21 @@ package actor TreeEngine {
         }
     }
 
-    private func noteRead(_ blocks: [[UInt8]?]) {
+    private func stored(_ sequences: ArraySlice<UInt64>) async throws(DTreeError) -> [[UInt8]?] {
+        do throws(DDatabaseError) {
+            return try await database.storedBlocks(at: Array(sequences), byteLimit: TreeLimits.readByteLimit)
+        } catch {
+            throw DTreeError(error)
+        }
+    }
+
+    /// Takes note of how large blocks are, and returns their bytes.
+    private func noteRead(_ blocks: [[UInt8]?]) -> Int {
         var (count, byteCount) = (0, 0)
         for case .some(let bytes) in blocks { (count, byteCount) = (count + 1, byteCount + bytes.count) }
-        guard count > 0 else { return }
+        guard count > 0 else { return 0 }
         averageReadByteCount = max(64, (averageReadByteCount + byteCount / count) / 2)
+        return byteCount
     }
 
     /// Each of `sequences` once, in ascending order.
@@ -203,7 +210,7 @@ package actor TreeEngine {
     ) async throws(DTreeError) {
         let (database, loop) = (database, loop)
         typealias Answer = (block: UInt64, result: Result<[UInt8], DDatabaseError>)
-        let answers = await withTaskGroup(of: Answer.self, returning: [Answer].self) { group in
+        let answer = await withTaskGroup(of: Answer.self, returning: Result<[UInt8], DDatabaseError>?.self) { group in
             for block in others + [sequence] {
                 group.addTask(executorPreference: loop) {
                     do throws(DDatabaseError) {
@@ -213,35 +220,54 @@ package actor TreeEngine {
                     }
                 }
             }
-            var answers: [Answer] = []
-            for await answer in group { answers.append(answer) }
-            return answers
-        }
-        for answer in answers {
-            switch answer.result {
-            case .success(let bytes): try keep(bytes, answer.block, of: fork, needed: sequence, for: use)
-            case .failure(let error): if answer.block == sequence { throw DTreeError(error) }
+            var needed: Result<[UInt8], DDatabaseError>?
+            for await answer in group {
+                if answer.block == sequence {
+                    needed = answer.result
+                } else if case .success(let bytes) = answer.result {
+                    // As they come, so that what memory does not keep of large blocks is gone at once.
+                    _ = try? keep(bytes, answer.block, of: fork, needed: sequence, for: use)
+                }
             }
+            return needed
         }
-        cache.touch(sequence)
+        guard let answer else { preconditionFailure("every block that was asked for has an answer") }
+        let needed: [UInt8]
+        do throws(DDatabaseError) {
+            needed = try answer.get()
+        } catch {
+            throw DTreeError(error)
+        }
+        // The last one that is added stays in any case.
+        try keep(needed, sequence, of: fork, needed: sequence, for: use)
     }
 
-    /// Adds a block that was read, unless its history ended meanwhile. What is wrong with a block that is not needed
-    /// yet is told once it is.
+    /// Adds a block that was read, unless its history ended meanwhile, and `nodes` of it. What is wrong with a block
+    /// that is not needed yet is told once it is.
+    ///
+    /// - Returns: The bytes that key and value of a block that was read ahead take in memory.
+    @discardableResult
     private func keep(
-        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64, for use: BlockUse
-    ) throws(DTreeError) {
-        guard database.fork == fork, cacheFork == fork else { return }
+        _ bytes: [UInt8], _ sequence: UInt64, of fork: UInt64, needed: UInt64, nodes: ArraySlice<TreePointer> = [],
+        for use: BlockUse
+    ) throws(DTreeError) -> Int {
+        guard database.fork == fork, cacheFork == fork else { return 0 }
         do throws(TreeFault) {
             let block = try TreeBlock(sequence: sequence, decoding: bytes)
+            for pointer in nodes {
+                if let node = try? block.node(at: pointer.offset) { cache.insert(node, at: pointer) }
+            }
             switch use {
             case .anything: cache.insert(block)
             case .keysAndNodes: cache.insertBriefly(block)
-            case .scan: cache.insertAhead(block)
+            case .scan(let ahead):
+                if sequence == needed { cache.insertBriefly(block) }
+                return ahead.insert(block)
             }
         } catch {
             if sequence == needed { throw DTreeError(error, block: sequence) }
         }
+        return 0
     }
 
     /// Groups indices into runs without gaps, ascending.
@@ -265,8 +291,15 @@ enum BlockUse {
     case anything
     /// Its key and nodes, which memory keeps apart, for a walk that has no use for its value.
     case keysAndNodes
-    /// A scan, which comes to it once.
-    case scan
+    /// A scan, which comes to it once, with what it has read ahead.
+    case scan(ScanAhead)
+}
+
+extension BlockUse {
+    /// Whether memory has room for what is read ahead.
+    fileprivate var hasRoom: Bool {
+        if case .scan(let ahead) = self { !ahead.isFull } else { true }
+    }
 }
 
 /// Until when a read may wait for peers; nil for a read that must not.

@@ -18,8 +18,8 @@ package enum TreeLimits {
     package static let cachedNodesByteCount = 2 << 20
     /// Bytes of blocks that one generation of the cache holds; there are two.
     package static let cachedBlocksByteCount = 3 << 19
-    /// Bytes of blocks that one generation of what scans read ahead holds; there are two.
-    package static let aheadBlocksByteCount = 4 << 20
+    /// Bytes of keys and values that one scan has read ahead at most, but for a last one.
+    package static let aheadByteCount = 4 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.
     package static let loadsPerStep = 4_096
     /// Blocks asked of peers ahead of a scan.
@@ -30,15 +30,17 @@ package enum TreeLimits {
     package static let scanEntryCount = 256
     /// Stored blocks that a long scan reads at once.
     package static let scanHorizon = 32_768
-    /// From here on a scan is long.
-    package static let longScanHorizon = 4_096
-    /// Bytes of stored blocks that a long scan reads at once: so many that one generation of what scans read ahead
-    /// holds them and those of the leaves that the time before found.
+    /// Bytes of keys and values that a long scan reads at once: so many that there is room for what is left of the time
+    /// before and for the blocks of leaves.
     package static let scanHorizonByteCount = 3 << 20
     /// Stored blocks that one call of the log reads.
     package static let readCount = 4_096
-    /// Bytes of stored blocks that one call of the log reads, about.
+    /// Bytes of stored blocks that one call of the log reads, if they are as long as those before.
     package static let readByteCount = 1 << 20
+    /// Bytes of stored blocks after which one call of the log ends, whatever they were thought to be.
+    package static let readByteLimit = 4 << 20
+    /// Bytes of stored blocks that are read in the hope that a walk comes to them, until it asks for one again.
+    package static let aheadReadByteLimit = 16 << 20
     /// Bytes of single changes that are written together.
     package static let groupByteCount = 1 << 20
     /// Nodes that the writer keeps between two changes.

@@ -21,6 +21,7 @@ extension DTree {
         public struct AsyncIterator: AsyncIteratorProtocol {
             private let sequence: Entries
             private var walk: (cursor: TreeCursor, view: TreeView)?
+            private let readAhead = ScanAhead()
             private var rest: Int
             private var ahead: [Entry] = []
             private var aheadOffset = 0
@@ -67,7 +68,8 @@ extension DTree {
                 // A few times what was taken so far, so that nobody pays for much more than he takes.
                 let horizon = Swift.min(Swift.max(16, 4 * givenCount), TreeLimits.scanHorizon)
                 let (cursor, entries) = try await engine.scan(
-                    current.cursor, current.view, limit: count, horizon: Swift.min(rest, horizon), sequence.options)
+                    current.cursor, current.view, readAhead, limit: count, horizon: Swift.min(rest, horizon),
+                    sequence.options)
                 current.cursor = cursor
                 walk = current
                 chunkCount = Swift.min(chunkCount * 4, TreeLimits.scanEntryCount)

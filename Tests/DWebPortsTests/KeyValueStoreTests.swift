@@ -76,6 +76,71 @@ import Testing
         }
     }
 
+    /// Entries of all kinds: small, large enough for files of their own, empty and absent.
+    private static func boundedValue(_ index: Int) -> [UInt8]? {
+        switch index % 50 {
+        case 1: nil
+        case 2: []
+        case 3: [UInt8](repeating: UInt8(index % 251), count: 6_000)
+        default: [UInt8](repeating: UInt8(index % 251), count: index % 90)
+        }
+    }
+
+    private static func boundedKey(_ index: Int) -> [UInt8] { [1, UInt8(index >> 8), UInt8(index & 255)] }
+
+    @Test(arguments: Kind.allCases, [1, 3, 40, 500]) func boundedReadsGiveWhatTheOthersGive(
+        _ kind: Kind, step: Int
+    ) async throws {
+        try await withStore(kind) { store in
+            let count = 20_000
+            var batch = WriteBatch()
+            for index in 0..<count {
+                if let value = Self.boundedValue(index) { batch.put(Self.boundedKey(index), value) }
+            }
+            try await store.apply(batch, durability: .processCrash)
+            // Ascending, descending, in no order, with twins, and with gaps that grow from none to as large as they come.
+            let rising = (0..<400).map { $0 < 200 ? $0 : 200 + ($0 - 200) * step }.filter { $0 < count }
+            let ascending = Array(stride(from: 0, to: count, by: step))
+            for order in [
+                ascending, ascending.reversed(), rising, (0..<2_000).map { $0 &* 7_919 % count } + [5, 5, 6],
+            ] {
+                let values = try await store.read(order.map(Self.boundedKey), byteLimit: .max)
+                #expect(values == order.map(Self.boundedValue))
+            }
+            let nothing = try await store.read([], byteLimit: 1)
+            #expect(nothing.isEmpty)
+            let one = try await store.read([Self.boundedKey(5), Self.boundedKey(6)], byteLimit: 0)
+            #expect(one.first == Self.boundedValue(5))
+        }
+    }
+
+    /// 2,000 keys end at the limit where values are read one after the other; 200 do in groups.
+    @Test(arguments: Kind.allCases, [200, 2_000]) func boundedReadsEndAtTheirLimit(
+        _ kind: Kind, count: Int
+    ) async throws {
+        try await withStore(kind) { store in
+            // Small ones first, so that nothing tells how large the others are.
+            func value(_ index: Int) -> [UInt8] { [UInt8](repeating: 7, count: index < count / 4 ? 20 : 100_000) }
+            for start in stride(from: 0, to: count, by: 100) {
+                var batch = WriteBatch()
+                for index in start..<start + 100 { batch.put(Self.boundedKey(index), value(index)) }
+                try await store.apply(batch, durability: .processCrash)
+            }
+            let keys = (0..<count).map(Self.boundedKey)
+            let limit = 1_000_000
+            var readCount = 0
+            while readCount < count {
+                let values = try await store.read(Array(keys[readCount...]), byteLimit: limit)
+                #expect(values == (readCount..<readCount + values.count).map(value))
+                // Two halves, each with a group of values more.
+                #expect(values.reduce(0) { $0 + ($1?.count ?? 0) } <= 2 * (limit + 16 * 100_000))
+                try #require(!values.isEmpty)
+                readCount += values.count
+                if readCount > count / 2 { break }
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func rangesAreHalfOpenInBothDirections(_ kind: Kind) async throws {
         try await withStore(kind) { store in
             var batch = WriteBatch()

@@ -45,17 +45,6 @@ import Testing
         #expect(kept == Array(20_000 - UInt64(kept.count)..<20_000))
     }
 
-    @Test func newestStayWhetherOrNotOthersAreUsed() {
-        var table = ByteTable(generationByteCount: 64 << 10, retention: .newest)
-        insert([1_099], into: &table)
-        for number in 10_000..<20_000 as Range<UInt64> {
-            insert([number], into: &table)
-            _ = bytes(1_099, in: &table)
-        }
-        #expect(bytes(1_099, in: &table) == nil)
-        #expect(bytes(19_999, in: &table) == string(19_999))
-    }
-
     @Test func aStringLargerThanAGenerationIsKeptUntilTheNextOnesFillIt() {
         var table = ByteTable(generationByteCount: 64 << 10)
         let large = [UInt8](repeating: 9, count: 200 << 10)

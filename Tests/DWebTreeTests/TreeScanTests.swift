@@ -1,6 +1,12 @@
+import DWebBase
+import DWebCrypto
 import DWebDatabase
+import DWebPorts
+import DWebSimulation
+import DWebStore
 import DWebTestSupport
 import DWebTree
+import Synchronization
 import Testing
 
 /// Scans of trees that are larger than what memory keeps of them.
@@ -57,5 +63,132 @@ import Testing
             #expect(try await up.next() == nil)
             #expect(try await down.next() == nil)
         }
+    }
+
+    @Test func entriesThatTurnLargeAreNotReadTogether() throws {
+        let world = SimulatedWorld(seed: 4)
+        try world.run {
+            let storage = MeasuringStorage()
+            let runtime = world.host(storage: storage)
+            let log = try await writableLog(seed: Bytes32(repeating: 9), runtime: runtime)
+            let tree = DTree(log, runtime: runtime)
+            // Enough small ones that thousands are read ahead when the large ones come.
+            let (smallCount, largeCount, largeByteCount) = (8_000, 60, 256 << 10)
+            let batch = tree.batch()
+            for index in 0..<smallCount { try await batch.put(bytes("a\(10_000 + index)"), bytes("\(index)")) }
+            try await batch.flush()
+            for index in 0..<largeCount {
+                let value = [UInt8](repeating: UInt8(index), count: largeByteCount)
+                try await tree.put(bytes("b\(10_000 + index * 7 % largeCount)"), value)
+            }
+            let reader = DTree(log, runtime: runtime)
+            storage.forget()
+            var count = 0
+            for try await entry in reader.entries(.localOnly) {
+                if count >= smallCount { #expect(entry.value?.count == largeByteCount) }
+                count += 1
+            }
+            #expect(count == smallCount + largeCount)
+            // The limit, and a few values more on either half of a read.
+            #expect(storage.mostAtOnce <= 2 * (TreeLimits.readByteLimit + 16 * largeByteCount))
+            #expect(storage.total <= 4 * largeCount * largeByteCount)
+            for try await difference in reader.differences(from: 1, .localOnly) {
+                count -= difference.left == nil ? 0 : 1
+            }
+            for try await _ in reader.history(HistoryRange(), isReversed: false, limit: nil, isLive: false, .localOnly) { count += 1 }
+            #expect(count == smallCount + largeCount)
+            #expect(storage.mostAtOnce <= 2 * (TreeLimits.readByteLimit + 16 * largeByteCount))
+        }
+    }
+
+    @Test func scansGoOnWhereOnlyPartOfALogIsStored() throws {
+        let world = SimulatedWorld(seed: 5)
+        try world.run {
+            let first = try await Basestore.open("store", runtime: world.host(1))
+            let second = try await Basestore.open("store", runtime: world.host(2))
+            let log = try await first.database(named: "tree")
+            let writer = DTree(log, runtime: first.runtime)
+            let batch = writer.batch()
+            for index in 0..<600 { try await batch.put(key(index), value(index)) }
+            try await batch.flush()
+            for index in 600..<900 { try await writer.put(key(index), value(index)) }
+            let remote = try await second.database(key: log.key)
+            try await connected(first, second) {
+                // Every other block is stored, nodes and keys alike.
+                for block in stride(from: 0, to: log.length, by: 2) { _ = try await remote.block(at: block) }
+                let reader = DTree(remote, runtime: second.runtime)
+                let expected = (0..<900).map { (key($0), value($0)) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
+                let entries = try await reader.all()
+                #expect(entries.map(\.key) == expected.map(\.0))
+                #expect(entries.map(\.value) == expected.map(\.1))
+            }
+        }
+    }
+}
+
+/// Stores in memory that note how many bytes each read of theirs gave.
+private final class MeasuringStorage: StorageProvider {
+    private let memory = MemoryStorage()
+    private let counts = Mutex((mostAtOnce: 0, total: 0))
+
+    var mostAtOnce: Int { counts.withLock { $0.mostAtOnce } }
+    var total: Int { counts.withLock { $0.total } }
+
+    func forget() { counts.withLock { $0 = (0, 0) } }
+
+    func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
+        Store(try await memory.open(path, options: options)) { [self] values in
+            let byteCount = values.reduce(0) { $0 + ($1?.count ?? 0) }
+            counts.withLock { $0 = (max($0.mostAtOnce, byteCount), $0.total + byteCount) }
+        }
+    }
+
+    private final class Store: KeyValueStore {
+        private let inner: any KeyValueStore
+        private let note: @Sendable ([[UInt8]?]) -> Void
+
+        init(_ inner: any KeyValueStore, note: @escaping @Sendable ([[UInt8]?]) -> Void) {
+            self.inner = inner
+            self.note = note
+        }
+
+        // Every read goes to the medium, so that all are noted.
+        func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead { .wouldWait }
+
+        func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
+            let values = try await inner.read(keys)
+            note(values)
+            return values
+        }
+
+        func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?] {
+            let values = try await inner.read(keys, byteLimit: byteLimit)
+            note(values)
+            return values
+        }
+
+        func entries(
+            from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
+        ) async throws(PortError) -> [KeyValueEntry] {
+            let entries = try await inner.entries(from: start, to: end, limit: limit, isReversed: isReversed)
+            note(entries.map(\.value))
+            return entries
+        }
+
+        func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
+            try await inner.apply(batch, durability: durability)
+        }
+
+        func snapshot() throws(PortError) -> any KeyValueSnapshot { try inner.snapshot() }
+
+        func approximateByteCount(from start: [UInt8], to end: [UInt8]) async throws(PortError) -> UInt64 {
+            try await inner.approximateByteCount(from: start, to: end)
+        }
+
+        func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError) {
+            try await inner.compact(from: start, to: end)
+        }
+
+        func close() async { await inner.close() }
     }
 }

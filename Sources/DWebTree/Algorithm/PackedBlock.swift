@@ -1,7 +1,7 @@
 /// A block as the cache holds it: what a scan asks for comes first and is found without decoding the rest.
 ///
 /// The layout: one byte that tells what is known of the value, the counts of key and value, base 128, then key, value
-/// and index.
+/// and, unless only these are held, index.
 struct PackedBlock {
     private enum ValueKind: UInt8 { case absent, present, elided }
 
@@ -62,7 +62,18 @@ struct PackedBlock {
     }
 
     /// Writes a block and hands the bytes to `body`.
-    static func pack(_ block: TreeBlock, _ body: (UnsafeRawBufferPointer) -> Void) {
+    static func pack<Result>(_ block: TreeBlock, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        write(block, index: block.index, body)
+    }
+
+    /// Writes key and value of a block and hands the bytes to `body`.
+    static func withContent<Result>(of block: TreeBlock, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        write(block, index: 0..<0, body)
+    }
+
+    private static func write<Result>(
+        _ block: TreeBlock, index: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
         let (kind, value): (ValueKind, Range<Int>) =
             switch block.valueState {
             case .absent: (.absent, 0..<0)
@@ -70,8 +81,8 @@ struct PackedBlock {
             case .elided: (.elided, 0..<0)
             }
         // Two counts of at most ten bytes and the kind.
-        let byteCount = 21 + block.keyRange.count + value.count + block.index.count
-        withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 1) { buffer in
+        let byteCount = 21 + block.keyRange.count + value.count + index.count
+        return withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 1) { buffer in
             buffer[0] = kind.rawValue
             var position = 1
             func write(_ count: Int) {
@@ -87,13 +98,13 @@ struct PackedBlock {
             write(block.keyRange.count)
             write(value.count)
             block.bytes.withUnsafeBytes { bytes in
-                for range in [block.keyRange, value, block.index] {
+                for range in [block.keyRange, value, index] {
                     UnsafeMutableRawBufferPointer(rebasing: buffer[position...])
                         .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
                     position += range.count
                 }
             }
-            body(UnsafeRawBufferPointer(rebasing: buffer[..<position]))
+            return body(UnsafeRawBufferPointer(rebasing: buffer[..<position]))
         }
     }
 }

@@ -6,8 +6,6 @@ package final class TreeCache: TreeSource {
     private var keys = ByteTable(generationByteCount: TreeLimits.cachedKeysByteCount)
     private var nodes = ByteTable(generationByteCount: TreeLimits.cachedNodesByteCount)
     private var blocks = ByteTable(generationByteCount: TreeLimits.cachedBlocksByteCount)
-    /// What scans read ahead. It is large, each block of it is needed about once, and it is forgotten when a scan ends.
-    private var ahead = ByteTable(generationByteCount: TreeLimits.aheadBlocksByteCount, retention: .newest)
     /// The block that was loaded last stays until the next one: a step that asked for it must find it.
     private var latest: TreeBlock?
 
@@ -38,19 +36,17 @@ package final class TreeCache: TreeSource {
     }
 
     package func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock {
-        if let block = withPacked(sequence, { $0.block(sequence) }) { return block }
+        if let block = blocks.withBytes(sequence, { PackedBlock($0).block(sequence) }) { return block }
         if let latest, latest.sequence == sequence { return latest }
         throw .missing(sequence)
     }
 
     package func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent {
-        let content = withPacked(sequence) { TreeContent(sequence: sequence, key: $0.key, value: $0.value) }
+        let content = blocks.withBytes(sequence) { bytes in
+            let block = PackedBlock(bytes)
+            return TreeContent(sequence: sequence, key: block.key, value: block.value)
+        }
         return if let content { content } else { TreeContent(try block(sequence)) }
-    }
-
-    private func withPacked<Result>(_ sequence: UInt64, _ body: (PackedBlock) -> Result) -> Result? {
-        if let result = ahead.withBytes(sequence, { body(PackedBlock($0)) }) { return result }
-        return blocks.withBytes(sequence) { body(PackedBlock($0)) }
     }
 
     package func holds(_ sequence: UInt64) -> Bool { contains(sequence) || latest?.sequence == sequence }
@@ -64,7 +60,7 @@ package final class TreeCache: TreeSource {
     }
 
     /// Whether the block is in memory.
-    package func contains(_ sequence: UInt64) -> Bool { ahead.contains(sequence) || blocks.contains(sequence) }
+    package func contains(_ sequence: UInt64) -> Bool { blocks.contains(sequence) }
 
     /// Whether the key of a block is in memory.
     package func containsKey(_ sequence: UInt64) -> Bool { keys.contains(sequence) || contains(sequence) }
@@ -79,15 +75,6 @@ package final class TreeCache: TreeSource {
         PackedBlock.pack(trimmed) { blocks.insert($0, for: block.sequence) }
     }
 
-    /// Adds a block that a scan will come to.
-    package func insertAhead(_ block: TreeBlock) {
-        latest = block.trimmed
-        PackedBlock.pack(block.trimmed) { ahead.insert($0, for: block.sequence) }
-    }
-
-    /// Forgets what a scan read ahead.
-    package func endScan() { ahead.removeAll() }
-
     /// Adds the key of a block.
     package func insert(key: [UInt8], of sequence: UInt64) {
         key.withUnsafeBytes { keys.insert($0, for: sequence) }
@@ -99,17 +86,11 @@ package final class TreeCache: TreeSource {
         node.withPacked { nodes.insert($0, for: number) }
     }
 
-    /// Makes sure that the block stays until the next one is added.
-    package func touch(_ sequence: UInt64) {
-        latest = withPacked(sequence) { $0.block(sequence) } ?? latest
-    }
-
     /// Forgets everything.
     package func removeAll() {
         keys.removeAll()
         nodes.removeAll()
         blocks.removeAll()
-        ahead.removeAll()
         latest = nil
     }
 }

@@ -178,12 +178,14 @@ package struct TreeCursor: Sendable {
         isSeeking = false
     }
 
-    /// Blocks that a walk will need and that are not in memory, in the order of the walk.
+    /// Blocks that a walk will need, in the order of the walk: those that are not in memory, and others.
     package struct Missing: Sendable {
         /// Those that hold keys.
         package fileprivate(set) var keys: [UInt64] = []
-        /// Those that hold nodes, of which the keys are not known yet.
-        package fileprivate(set) var nodes: [UInt64] = []
+        /// Nodes in others, of which the keys are not known yet.
+        package fileprivate(set) var nodes: [TreePointer] = []
+        /// Those that hold keys and are in memory.
+        package fileprivate(set) var held: [UInt64] = []
     }
 
     /// Blocks that are not in `source` and that the walk will need, found by walking ahead through what is there. A
@@ -204,14 +206,14 @@ package struct TreeCursor: Sendable {
                 switch try ahead.head(source) {
                 case .end: return missing
                 case .key(let key):
-                    if !source.holds(key) { missing.keys.append(key) }
+                    if source.holds(key) { missing.held.append(key) } else { missing.keys.append(key) }
                     ahead.skip()
-                case .child:
+                case .child(let pointer):
                     do throws(TreeStop) {
                         try ahead.descend(source)
                     } catch {
-                        guard case .missing(let block) = error else { return missing }
-                        missing.nodes.append(block)
+                        guard case .missing = error else { return missing }
+                        missing.nodes.append(pointer)
                         ahead.skip()
                     }
                 }

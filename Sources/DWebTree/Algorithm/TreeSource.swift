@@ -15,7 +15,7 @@ package protocol TreeSource {
     func block(_ sequence: UInt64) throws(TreeStop) -> TreeBlock
     /// What a block holds besides nodes; cheaper than ``block(_:)``.
     func content(_ sequence: UInt64) throws(TreeStop) -> TreeContent
-    /// Whether ``block(_:)`` has the block.
+    /// Whether ``content(_:)`` has the block.
     func holds(_ sequence: UInt64) -> Bool
 }
 
@@ -39,7 +39,7 @@ extension TreeSource {
 
     package func holds(_ sequence: UInt64) -> Bool {
         do throws(TreeStop) {
-            _ = try block(sequence)
+            _ = try content(sequence)
             return true
         } catch {
             return false
