@@ -1,7 +1,7 @@
 /// Bounds and intervals of the daemon. None of them is prescribed by the network.
-enum DaemonConstants {
+package enum DaemonConstants {
     /// How often counters are read, rates computed and plans checked.
-    static let tickInterval: Duration = .seconds(2)
+    package static let tickInterval: Duration = .seconds(2)
     /// How many ticks are remembered for plots: ten minutes.
     static let historyCount = 300
     /// How often the bytes of a log that is not whole are counted, at most: counting walks its tree.

@@ -43,6 +43,19 @@ import Testing
         }
     }
 
+    @Test func aLogIsFollowedFromWhereItIsAsked() throws {
+        #expect(try LogTailStart("10").index(length: 12) == 2)
+        #expect(try LogTailStart("10").index(length: 3) == 0)
+        #expect(try LogTailStart("0").index(length: 3) == 3)
+        #expect(try LogTailStart("+2").index(length: 12) == 2)
+        #expect(try LogTailStart("all").index(length: 12) == 0)
+        for text in ["", "-1", "+", "ten"] { #expect(throws: (any Error).self) { try LogTailStart(text) } }
+    }
+
+    @Test func countsAgreeWithTheirNouns() {
+        #expect([0, 1, 2].map { Format.count($0, "peer") } == ["0 peers", "1 peer", "2 peers"])
+    }
+
     @Test func drivesAreNamedByKeyPathOrName() throws {
         let key = PublicKey(Bytes32(repeating: 9))
         for text in [key.text, key.hex, "hyper://\(key.text)/some/file", "pear://\(key.text)/x"] {

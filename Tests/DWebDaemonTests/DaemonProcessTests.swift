@@ -182,6 +182,61 @@
             }
         }
 
+        /// Shares a drive of one file next to a daemon, and gives it to the daemon.
+        private func share(
+            _ content: [UInt8], _ options: DaemonProgram.Options, _ daemon: DaemonNote
+        ) async throws -> (key: PublicKey, outcome: DaemonHandover.Outcome) {
+            try await withStore("store", MemoryStorage()) { store in
+                let drive = try await DDrive.open(in: store)
+                try await drive.write(content, to: "/file")
+                return try await SwarmNetworker.withNetworker(store: store, configuration: options.network) {
+                    networker in
+                    // Nobody answers, so this does not end by itself.
+                    async let joining: Void = networker.join(drive.discoveryKey, flush: false)
+                    let outcome = try await DaemonHandover.give(drive, note: "a note", over: networker, to: daemon)
+                    await networker.close()
+                    _ = try? await joining
+                    return (drive.key, outcome)
+                }
+            }
+        }
+
+        @Test func whatIsSharedIsKeptByTheDaemonAfterwards() async throws {
+            let options = options(Folder())
+            let content = [UInt8](repeating: 7, count: 200_000)
+            try await withDaemon(options) { note in
+                let (key, outcome) = try await share(content, options, note)
+                #expect(outcome == .kept)
+                // Who shared it is gone.
+                let seeds = try await ControlClient.with(socket: note.socket) { calls in
+                    try await calls.listSeeds(Dweb_V1_ListSeedsRequest(), options: ControlClient.options).seeds
+                }
+                #expect(seeds.map(\.key) == [Data(key.bytes)] && seeds.map(\.note) == ["a note"])
+                #expect(seeds.map(\.storedBlocks) == seeds.map(\.blocks) && seeds.allSatisfy { $0.storedBlocks == 6 })
+                try await withStore("store", MemoryStorage()) { store in
+                    try await SwarmNetworker.withNetworker(store: store, configuration: options.network) { networker in
+                        let copy = try await DDrive.open(in: store, key: key)
+                        await DaemonNeighbor.join(networker, note)
+                        async let joining: Void = networker.join(copy.discoveryKey, flush: false)
+                        #expect(try await copy.read("/file") == content)
+                        await networker.close()
+                        _ = try? await joining
+                    }
+                }
+            }
+        }
+
+        @Test func aDaemonWithoutRoomRefusesWhatIsShared() async throws {
+            let options = options(Folder())
+            try await withDaemon(options) { note in
+                _ = try await ControlClient.with(socket: note.socket) { calls in
+                    try await calls.setLimits(.with { $0.storageBytes = 1_000 }, options: ControlClient.options)
+                }
+                let (_, outcome) = try await share([UInt8](repeating: 7, count: 200_000), options, note)
+                #expect(outcome == .refused("it has no room for it"))
+            }
+        }
+
         private func withStore<Result: Sendable>(
             _ path: String, _ storage: any StorageProvider, _ body: (Basestore) async throws -> Result
         ) async throws -> Result {

@@ -89,15 +89,16 @@ import Testing
                 count += 1
             }
             #expect(count == smallCount + largeCount)
-            // The limit, and a few values more on either half of a read.
-            #expect(storage.mostAtOnce <= 2 * (TreeLimits.readByteLimit + 16 * largeByteCount))
+            // The limit, and a few values more.
+            #expect(storage.mostAtOnce <= TreeLimits.readByteLimit + 16 * largeByteCount)
             #expect(storage.total <= 4 * largeCount * largeByteCount)
             for try await difference in reader.differences(from: 1, .localOnly) {
                 count -= difference.left == nil ? 0 : 1
             }
-            for try await _ in reader.history(HistoryRange(), isReversed: false, limit: nil, isLive: false, .localOnly) { count += 1 }
+            for try await _ in reader.history(HistoryRange(), isReversed: false, limit: nil, isLive: false, .localOnly)
+            { count += 1 }
             #expect(count == smallCount + largeCount)
-            #expect(storage.mostAtOnce <= 2 * (TreeLimits.readByteLimit + 16 * largeByteCount))
+            #expect(storage.mostAtOnce <= TreeLimits.readByteLimit + 16 * largeByteCount)
         }
     }
 

@@ -3,6 +3,7 @@
     import DWebDaemonProto
     import DWebDaemonServer
     import Foundation
+    import GRPCCore
 
     /// `dweb status` and `dweb daemon status`: whether a daemon runs, and how it is.
     struct StatusCommand: AsyncParsableCommand {
@@ -10,7 +11,8 @@
             commandName: "status", abstract: "Say whether the daemon runs, and how it is.",
             discussion: """
                 Tells apart a daemon that runs, one that is starting, one of another version, none, and none with what a \
-                killed one left behind. The exit code is 0 if it runs and answers, 8 if not.
+                killed one left behind. One that runs and does not answer within three seconds is said to hang. The exit \
+                code is 0 if it runs and answers, 8 if not.
                 """)
 
         @OptionGroup var daemon: DaemonOptions
@@ -74,10 +76,20 @@
                 console.emit(status, text: presence.word)
                 throw CommandFailure(.noDaemon, presence.sentence(daemon.paths))
             }
-            let answer = try await daemon.withDaemon { calls, _ in
-                try await calls.getStatus(Dweb_V1_GetStatusRequest(), options: ControlClient.options)
+            do {
+                let answer = try await ControlClient.with(socket: note.socket) { calls in
+                    try await calls.getStatus(Dweb_V1_GetStatusRequest(), options: ControlClient.promptOptions)
+                }
+                console.emit(status(note, answer), text: text(note, answer))
+            } catch let error as RPCError where error.code == .deadlineExceeded || error.code == .unavailable {
+                let word = "not answering"
+                console.emit(Status(state: word, processID: note.processID, version: note.version), text: word)
+                throw CommandFailure(
+                    .noDaemon,
+                    "The daemon (process \(note.processID)) runs but has not answered within "
+                        + "\(ControlClient.promptTimeout.components.seconds) s. Its log may say why: \(daemon.paths.log)"
+                )
             }
-            console.emit(status(note, answer), text: text(note, answer))
         }
 
         private func status(_ note: DaemonNote, _ answer: Dweb_V1_GetStatusResponse) -> Status {
@@ -109,8 +121,9 @@
             for problem in answer.health.problems { lines.append("            - \(problem).") }
             lines += [
                 "network     \(reach), "
-                    + "\(network.connectedPeers) peers, \(totals.topics) topics, \(network.routingTableSize) known nodes",
-                "seeds       \(totals.seeds), of which \(totals.completeSeeds) are complete, "
+                    + Format.count(network.connectedPeers, "peer") + ", " + Format.count(totals.topics, "topic") + ", "
+                    + Format.count(network.routingTableSize, "known node"),
+                "seeds       \(totals.seeds), \(totals.completeSeeds) of them complete, "
                     + "\(Format.bytes(totals.storedBytes)) stored",
                 "traffic     down \(Format.rate(Double(totals.downloadRate))), up \(Format.rate(Double(totals.uploadRate))); "
                     + "\(Format.bytes(totals.downloadedBytes)) and \(Format.bytes(totals.uploadedBytes)) since the start",

@@ -2,6 +2,10 @@ import ArgumentParser
 import DWeb
 import DWebEssentials
 
+#if Daemon
+    import DWebDaemonServer
+#endif
+
 /// `dweb share`: a file, a folder or a pipe under one key.
 struct ShareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,7 +14,7 @@ struct ShareCommand: AsyncParsableCommand {
             The key alone goes to standard output as soon as everything can be fetched, or is stored where no network \
             answers; whoever has it runs 'dweb get KEY'. Sharing the same path again keeps the key and adds what has \
             changed. Files are named by what .dwebignore and .drivesignore files (in the format of .gitignore) do not \
-            leave out. Stays until Ctrl-C.
+            leave out. Stays until Ctrl-C; where a daemon runs, until the daemon has all of it and keeps it available.
             """)
 
     @Argument(help: "The file or folder to share; - reads standard input.", completion: .file())
@@ -27,6 +31,9 @@ struct ShareCommand: AsyncParsableCommand {
 
     @Flag(help: "End once everything is stored, without serving it.")
     var exit = false
+
+    @Flag(help: "Serve here until Ctrl-C, and leave a daemon that runs out of it.")
+    var foreground = false
 
     @OptionGroup var storeOptions: DriveStoreOptions
     @OptionGroup var network: NetworkOptions
@@ -129,15 +136,58 @@ struct ShareCommand: AsyncParsableCommand {
                 "Gave \(statistics.uploadedBlockCount) blocks of content, \(Format.bytes(statistics.uploadedByteCount))."
             )
         }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await Narrator.tell(node.networker, console) }
-            group.addTask { try await drive.tree.exchangeHints() }
-            if live { group.addTask { try await follow(drive, source, memory, console) } }
-            try await group.waitForAll()
+        // Each says whether there is nothing left to do here.
+        let isKept = try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                await Narrator.tell(node.networker, console)
+                return false
+            }
+            group.addTask {
+                try await drive.tree.exchangeHints()
+                return false
+            }
+            if live {
+                group.addTask {
+                    try await follow(drive, source, memory, console)
+                    return false
+                }
+            }
+            #if Daemon
+                if !foreground, !network.isLocalNetworkOff {
+                    group.addTask { try await handOver(drive, node, console) }
+                }
+            #endif
+            defer { group.cancelAll() }
+            return try await group.first { $0 } != nil
         }
+        // What the daemon keeps it announces itself.
+        if isKept { return }
         try await announced
         try Task.checkCancellation()
     }
+
+    #if Daemon
+        /// Gives the drive to a daemon, if one runs. Says whether that leaves nothing to do here.
+        private func handOver(_ drive: DDrive, _ node: Node, _ console: Console) async throws -> Bool {
+            guard case .running(let daemon) = DaemonPresence.probe(DaemonPaths(folder: DaemonOptions.standardPath))
+            else {
+                return false
+            }
+            let note = path == "-" ? name : DriveReference.absolute(path)
+            switch try await DaemonHandover.give(drive, note: note, over: node.networker, to: daemon) {
+            case .kept:
+                let end = "'dweb unseed \(drive.key.text)' ends that."
+                console.say(
+                    live
+                        ? "The daemon has all of it, and keeps the newest version it gets available: \(end)"
+                        : "The daemon has all of it and keeps it available: \(end)")
+                return !live
+            case .refused(let reason):
+                console.say("The daemon does not keep it: \(reason).")
+                return false
+            }
+        }
+    #endif
 
     private func emit(
         _ drive: DDrive, _ summary: TransferSummary?, since started: Date, address: String?, _ console: Console

@@ -28,6 +28,11 @@ enum Format {
         return "\(whole / 3_600) h \(minutes < 10 ? "0" : "")\(minutes) min"
     }
 
+    /// A count of things, for example `1 peer`, `2 peers`.
+    static func count(_ count: some BinaryInteger, _ noun: String) -> String {
+        "\(count) \(noun)\(count == 1 ? "" : "s")"
+    }
+
     /// Counts with a thin separator, for example `100 000`.
     static func count(_ value: UInt64) -> String {
         var digits = Array(String(value))

@@ -18,6 +18,16 @@
             return options
         }
 
+        /// How long a daemon may take to answer what it has at hand; one that takes longer hangs.
+        package static let promptTimeout: Duration = .seconds(3)
+
+        /// The options of a call that is answered from memory, and that a person waits for.
+        package static var promptOptions: CallOptions {
+            var options = CallOptions.defaults
+            options.timeout = promptTimeout
+            return options
+        }
+
         /// Runs `body` with the calls of the daemon behind a Unix socket.
         ///
         /// - Throws: What `body` throws; calls throw `RPCError`.
