@@ -17,7 +17,7 @@ package enum TreeLimits {
     /// Bytes of nodes that one generation of the cache holds; there are two.
     package static let cachedNodesByteCount = 2 << 20
     /// Bytes of blocks that one generation of the cache holds; there are two.
-    package static let cachedBlocksByteCount = 3 << 19
+    package static let cachedBlocksByteCount = 1 << 20
     /// Bytes of keys and values that one scan has read ahead at most, but for a last one.
     package static let aheadByteCount = 4 << 20
     /// Blocks that one step of an operation may have to load: far above what a tree of any size needs.

@@ -133,7 +133,8 @@ struct ShareCommand: AsyncParsableCommand {
         defer {
             let statistics = content.statistics
             console.say(
-                "Gave \(statistics.uploadedBlockCount) blocks of content, \(Format.bytes(statistics.uploadedByteCount))."
+                "Gave \(Format.count(statistics.uploadedBlockCount, "block")) of content, "
+                    + "\(Format.bytes(statistics.uploadedByteCount))."
             )
         }
         // Each says whether there is nothing left to do here.
