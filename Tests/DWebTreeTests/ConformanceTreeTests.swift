@@ -64,26 +64,20 @@ import Testing
     }
 
     @Test func readersNeverSeeALengthInsideABatch() throws {
-        let world = SimulatedWorld(seed: 12)
-        try world.run {
-            let first = try await Basestore.open("store", runtime: world.host(1))
-            let second = try await Basestore.open("store", runtime: world.host(2))
-            let log = try await first.database(named: "tree")
-            let writer = DTree(log, runtime: first.runtime)
-            let remote = try await second.database(key: log.key)
-            try await connected(first, second) {
-                var allowed: Set<UInt64> = [0, 1]
-                var seen: Set<UInt64> = []
-                for round in 0..<10 {
-                    let batch = writer.batch()
-                    for index in 0..<37 { try await batch.put("\(round) \(index)", "x") }
-                    try await batch.flush()
-                    allowed.insert(log.length)
-                    try await remote.waitForGrowth(beyond: seen.max() ?? 0)
-                    seen.insert(remote.length)
-                }
-                #expect(seen.isSubset(of: allowed) && seen.count > 5)
+        try withReader(seed: 12) { writer, reader in
+            let log = writer.database
+            let remote = reader.database
+            var allowed: Set<UInt64> = [0, 1]
+            var seen: Set<UInt64> = []
+            for round in 0..<10 {
+                let batch = writer.batch()
+                for index in 0..<37 { try await batch.put("\(round) \(index)", "x") }
+                try await batch.flush()
+                allowed.insert(log.length)
+                try await remote.waitForGrowth(beyond: seen.max() ?? 0)
+                seen.insert(remote.length)
             }
+            #expect(seen.isSubset(of: allowed) && seen.count > 5)
         }
     }
 

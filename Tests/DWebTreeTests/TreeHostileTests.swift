@@ -203,97 +203,86 @@ import Testing
     }
 
     @Test func lookupsFetchOnlyTheirPath() throws {
-        let world = SimulatedWorld(seed: 6)
-        try world.run {
-            let first = try await Basestore.open("store", runtime: world.host(1))
-            let second = try await Basestore.open("store", runtime: world.host(2))
-            let log = try await first.database(named: "tree")
-            let writer = DTree(log, runtime: first.runtime)
-            let batch = writer.batch()
-            for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
-            try await batch.flush()
-            let remote = try await second.database(key: log.key)
-            let reader = DTree(remote, runtime: second.runtime)
-            try await connected(first, second) {
-                #expect(try await reader.get("k12345")?.value == bytes("2345"))
-                let fetched = remote.statistics.downloadedBlockCount
-                #expect(fetched > 3 && fetched < 60)
-                var count = 0
-                for try await entry in reader.entries(in: KeyRange(gte: bytes("k11000"), lt: bytes("k11100"))) {
-                    #expect(entry.value == bytes("\(1_000 + count)"))
-                    count += 1
-                }
-                #expect(count == 100)
-                #expect(remote.statistics.downloadedBlockCount < 1_200)
-                var all = 0
-                for try await _ in reader.entries() { all += 1 }
-                #expect(all == 4_000)
-                try await writer.put("new", "x")
-                try await remote.waitForGrowth(beyond: 4_001)
-                #expect(try await reader.get("new")?.value == bytes("x"))
-                #expect(await failure { try await reader.put("a", "b") } == .notWritable)
+        try withReader(
+            seed: 6,
+            filledBy: { writer in
+                let batch = writer.batch()
+                for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
+                try await batch.flush()
             }
+        ) { writer, reader in
+            let remote = reader.database
+            #expect(try await reader.get("k12345")?.value == bytes("2345"))
+            let fetched = remote.statistics.downloadedBlockCount
+            #expect(fetched > 3 && fetched < 60)
+            var count = 0
+            for try await entry in reader.entries(in: KeyRange(gte: bytes("k11000"), lt: bytes("k11100"))) {
+                #expect(entry.value == bytes("\(1_000 + count)"))
+                count += 1
+            }
+            #expect(count == 100)
+            #expect(remote.statistics.downloadedBlockCount < 1_200)
+            var all = 0
+            for try await _ in reader.entries() { all += 1 }
+            #expect(all == 4_000)
+            try await writer.put("new", "x")
+            try await remote.waitForGrowth(beyond: 4_001)
+            #expect(try await reader.get("new")?.value == bytes("x"))
+            #expect(await failure { try await reader.put("a", "b") } == .notWritable)
         }
     }
 
     @Test func peersNameTheBlocksOfALookup() throws {
-        let world = SimulatedWorld(seed: 8)
-        try world.run {
-            let first = try await Basestore.open("store", runtime: world.host(1))
-            let second = try await Basestore.open("store", runtime: world.host(2))
-            let log = try await first.database(named: "tree")
-            let writer = DTree(log, runtime: first.runtime)
-            let batch = writer.batch()
-            for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
-            try await batch.flush()
-            let remote = try await second.database(key: log.key)
-            let reader = DTree(remote, runtime: second.runtime)
-            try await connected(first, second) {
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await writer.exchangeHints() }
-                    var answers = try remote.messageExtension(DTree.hintExtensionName, as: .bytes).messages()
-                        .makeAsyncIterator()
-                    // What nobody asked for is not fetched.
-                    let unasked = TreeHint(cache: TreeHint.Cache(start: 1, end: 3, blocks: [1, 2])).encoded
-                    #expect(await reader.blocksToFetch(for: unasked).count <= 2)
-                    #expect(await !reader.engine.takeHint(2))
-                    #expect(try await reader.get("k12345")?.value == bytes("2345"))
-                    let received = await answers.next()
-                    let answer = try TreeHint(decoding: try #require(received?.message))
-                    let named = try #require(answer.cache?.blocks)
-                    #expect(named.contains(2_346) && named.count < 60)
-                    #expect(await reader.engine.takeHint(2))
-                    #expect(await !reader.engine.takeHint(TreeLimits.hintOutstandingCount))
-                    await reader.engine.endHint(2)
-                    group.cancelAll()
-                }
+        try withReader(
+            seed: 8,
+            filledBy: { writer in
+                let batch = writer.batch()
+                for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
+                try await batch.flush()
+            }
+        ) { writer, reader in
+            let remote = reader.database
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await writer.exchangeHints() }
+                var answers = try remote.messageExtension(DTree.hintExtensionName, as: .bytes).messages()
+                    .makeAsyncIterator()
+                // What nobody asked for is not fetched.
+                let unasked = TreeHint(cache: TreeHint.Cache(start: 1, end: 3, blocks: [1, 2])).encoded
+                #expect(await reader.blocksToFetch(for: unasked).count <= 2)
+                #expect(await !reader.engine.takeHint(2))
+                #expect(try await reader.get("k12345")?.value == bytes("2345"))
+                let received = await answers.next()
+                let answer = try TreeHint(decoding: try #require(received?.message))
+                let named = try #require(answer.cache?.blocks)
+                #expect(named.contains(2_346) && named.count < 60)
+                #expect(await reader.engine.takeHint(2))
+                #expect(await !reader.engine.takeHint(TreeLimits.hintOutstandingCount))
+                await reader.engine.endHint(2)
+                group.cancelAll()
             }
         }
     }
 
     @Test func readersFetchWhatPeersName() throws {
-        let world = SimulatedWorld(seed: 9)
-        try world.run {
-            let first = try await Basestore.open("store", runtime: world.host(1))
-            let second = try await Basestore.open("store", runtime: world.host(2))
-            let log = try await first.database(named: "tree")
-            let writer = DTree(log, runtime: first.runtime)
-            for index in 0..<500 { try await writer.put("k\(10_000 + index)", "\(index)") }
-            let remote = try await second.database(key: log.key)
-            let reader = DTree(remote, runtime: second.runtime)
-            try await connected(first, second) {
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await reader.exchangeHints() }
-                    #expect(try await reader.get("k10250")?.value == bytes("250"))
-                    #expect(try await !remote.has(17))
-                    let peer = try #require(try await log.peers().first?.id)
-                    let hint = TreeHint(cache: TreeHint.Cache(start: 17, end: 19, blocks: [17, 18, 1 << 40]))
-                    try await log.messageExtension(DTree.hintExtensionName, as: .bytes).send(hint.encoded, to: peer)
-                    try await remote.download(18..<19)
-                    for _ in 0..<100 where try await !remote.has(17) { try await remote.update(upTo: .seconds(1)) }
-                    #expect(try await remote.has(17))
-                    group.cancelAll()
-                }
+        try withReader(
+            seed: 9,
+            filledBy: { writer in
+                for index in 0..<500 { try await writer.put("k\(10_000 + index)", "\(index)") }
+            }
+        ) { writer, reader in
+            let log = writer.database
+            let remote = reader.database
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await reader.exchangeHints() }
+                #expect(try await reader.get("k10250")?.value == bytes("250"))
+                #expect(try await !remote.has(17))
+                let peer = try #require(try await log.peers().first?.id)
+                let hint = TreeHint(cache: TreeHint.Cache(start: 17, end: 19, blocks: [17, 18, 1 << 40]))
+                try await log.messageExtension(DTree.hintExtensionName, as: .bytes).send(hint.encoded, to: peer)
+                try await remote.download(18..<19)
+                for _ in 0..<100 where try await !remote.has(17) { try await remote.update(upTo: .seconds(1)) }
+                #expect(try await remote.has(17))
+                group.cancelAll()
             }
         }
     }

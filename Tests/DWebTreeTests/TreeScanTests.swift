@@ -103,26 +103,23 @@ import Testing
     }
 
     @Test func scansGoOnWhereOnlyPartOfALogIsStored() throws {
-        let world = SimulatedWorld(seed: 5)
-        try world.run {
-            let first = try await Basestore.open("store", runtime: world.host(1))
-            let second = try await Basestore.open("store", runtime: world.host(2))
-            let log = try await first.database(named: "tree")
-            let writer = DTree(log, runtime: first.runtime)
-            let batch = writer.batch()
-            for index in 0..<600 { try await batch.put(key(index), value(index)) }
-            try await batch.flush()
-            for index in 600..<900 { try await writer.put(key(index), value(index)) }
-            let remote = try await second.database(key: log.key)
-            try await connected(first, second) {
-                // Every other block is stored, nodes and keys alike.
-                for block in stride(from: 0, to: log.length, by: 2) { _ = try await remote.block(at: block) }
-                let reader = DTree(remote, runtime: second.runtime)
-                let expected = (0..<900).map { (key($0), value($0)) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
-                let entries = try await reader.all()
-                #expect(entries.map(\.key) == expected.map(\.0))
-                #expect(entries.map(\.value) == expected.map(\.1))
+        try withReader(
+            seed: 5,
+            filledBy: { writer in
+                let batch = writer.batch()
+                for index in 0..<600 { try await batch.put(key(index), value(index)) }
+                try await batch.flush()
+                for index in 600..<900 { try await writer.put(key(index), value(index)) }
             }
+        ) { writer, reader in
+            let log = writer.database
+            let remote = reader.database
+            // Every other block is stored, nodes and keys alike.
+            for block in stride(from: 0, to: log.length, by: 2) { _ = try await remote.block(at: block) }
+            let expected = (0..<900).map { (key($0), value($0)) }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
+            let entries = try await reader.all()
+            #expect(entries.map(\.key) == expected.map(\.0))
+            #expect(entries.map(\.value) == expected.map(\.1))
         }
     }
 }

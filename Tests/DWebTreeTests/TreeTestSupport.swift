@@ -116,3 +116,20 @@ func failure(_ body: () async throws -> Void) async -> DTreeError.Code? {
         return (error as? DTreeError)?.code
     }
 }
+
+/// Runs a test's body with a tree and a reader of it on another host; they are connected once the tree is filled.
+func withReader(
+    seed: UInt64, filledBy fill: @escaping @Sendable (DTree) async throws -> Void = { _ in },
+    _ body: @escaping @Sendable (_ writer: DTree, _ reader: DTree) async throws -> Void
+) throws {
+    let world = SimulatedWorld(seed: seed)
+    try world.run {
+        let first = try await Basestore.open("store", runtime: world.host(1))
+        let second = try await Basestore.open("store", runtime: world.host(2))
+        let log = try await first.database(named: "tree")
+        let writer = DTree(log, runtime: first.runtime)
+        try await fill(writer)
+        let reader = DTree(try await second.database(key: log.key), runtime: second.runtime)
+        try await connected(first, second) { try await body(writer, reader) }
+    }
+}

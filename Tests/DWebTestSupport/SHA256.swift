@@ -1,7 +1,7 @@
 import DWebBase
 
 /// SHA-256 in hexadecimal, for the digests that vectors state.
-func sha256(_ message: [UInt8]) -> String {
+public func sha256(_ message: [UInt8]) -> String {
     func cubeRootBits(_ prime: Double) -> UInt32 { fraction(cubeRoot(prime)) }
     func fraction(_ value: Double) -> UInt32 { UInt32((value - value.rounded(.down)) * 4_294_967_296) }
     func cubeRoot(_ value: Double) -> Double {
