@@ -43,7 +43,7 @@ public protocol KeyValueStore: AnyObject, Sendable {
 
     /// The values of the first of `keys`, in the order asked, nil where absent: of all keys, or of so many that their
     /// values have `byteLimit` bytes; of one at least. For values whose size is not known: what is in memory at once is
-    /// the limit and a few values more. Cheapest where the keys ascend.
+    /// twice the limit and a few values more at most. Cheapest where the keys ascend.
     func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?]
 
     /// Up to `limit` entries with `start <= key < end`, ascending, or descending if `isReversed`.

@@ -11,6 +11,9 @@ struct BenchTreeCommand: AsyncParsableCommand {
     @Flag(help: "A tenth of the work.")
     var quick = false
 
+    @Option(help: "How many keys the tree has that is filled in batches, read and scanned.")
+    var keys = 200_000
+
     @Flag(help: "Keep the tree in memory.")
     var inMemory = false
 
@@ -23,9 +26,12 @@ struct BenchTreeCommand: AsyncParsableCommand {
     }
 
     private static let singleCount = 20_000
-    private static let batchKeyCount = 200_000
     private static let batchSize = 1_000
     private static let getCount = 100_000
+
+    func validate() throws {
+        guard (1_000...10_000_000).contains(keys) else { throw ValidationError("--keys takes 1,000 to 10,000,000.") }
+    }
 
     func run() async throws {
         let console = output.console
@@ -43,7 +49,7 @@ struct BenchTreeCommand: AsyncParsableCommand {
     }
 
     private var scale: Int { quick ? 10 : 1 }
-    private var keyCount: Int { BenchTreeCommand.batchKeyCount / scale }
+    private var keyCount: Int { keys / scale }
 
     private func putSingly(_ tree: DTree) async throws {
         let count = BenchTreeCommand.singleCount / scale
