@@ -32,10 +32,7 @@ import Testing
     func readsTogether() throws {
         try reading(blockCount: 2_000, byteCount: 50) { log, storage in
             let before = storage.counts
-            for index in 0..<2_000 {
-                let block = try await log.block(at: UInt64(index), .localOnly)
-                #expect(block == content(index, byteCount: 50))
-            }
+            try await expectBlocks(Array(0..<2_000), of: 50, log)
             #expect(storage.counts.scans - before.scans < 30)
             #expect(storage.counts.reads - before.reads < 10)
         }
@@ -45,10 +42,7 @@ import Testing
     func readsLargeBlocksAlone() throws {
         try reading(blockCount: 40, byteCount: 5_000) { log, storage in
             let before = storage.counts
-            for index in 0..<40 {
-                let block = try await log.block(at: UInt64(index), .localOnly)
-                #expect(block == content(index, byteCount: 5_000))
-            }
+            try await expectBlocks(Array(0..<40), of: 5_000, log)
             #expect(storage.counts.scans == before.scans)
         }
     }
@@ -74,14 +68,15 @@ import Testing
     func servesTwoReaders() throws {
         try reading(blockCount: 400, byteCount: 50) { log, storage in
             let before = storage.counts
-            for index in 0..<200 {
-                let (left, right) = (index, 399 - index)
-                for index in [left, right] {
-                    let block = try await log.block(at: UInt64(index), .localOnly)
-                    #expect(block == content(index, byteCount: 50))
-                }
-            }
+            try await expectBlocks((0..<200).flatMap { [$0, 399 - $0] }, of: 50, log)
             #expect(storage.counts.scans - before.scans <= 2)
+        }
+    }
+
+    private func expectBlocks(_ indices: [Int], of byteCount: Int, _ log: DDatabase) async throws {
+        for index in indices {
+            let block = try await log.block(at: UInt64(index), .localOnly)
+            #expect(block == content(index, byteCount: byteCount))
         }
     }
 

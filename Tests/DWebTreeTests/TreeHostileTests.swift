@@ -202,15 +202,14 @@ import Testing
         }
     }
 
+    private func fourThousandEntries(_ writer: DTree) async throws {
+        let batch = writer.batch()
+        for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
+        try await batch.flush()
+    }
+
     @Test func lookupsFetchOnlyTheirPath() throws {
-        try withReader(
-            seed: 6,
-            filledBy: { writer in
-                let batch = writer.batch()
-                for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
-                try await batch.flush()
-            }
-        ) { writer, reader in
+        try withReader(seed: 6, filledBy: fourThousandEntries) { writer, reader in
             let remote = reader.database
             #expect(try await reader.get("k12345")?.value == bytes("2345"))
             let fetched = remote.statistics.downloadedBlockCount
@@ -233,14 +232,7 @@ import Testing
     }
 
     @Test func peersNameTheBlocksOfALookup() throws {
-        try withReader(
-            seed: 8,
-            filledBy: { writer in
-                let batch = writer.batch()
-                for index in 0..<4_000 { try await batch.put("k\(10_000 + index)", "\(index)") }
-                try await batch.flush()
-            }
-        ) { writer, reader in
+        try withReader(seed: 8, filledBy: fourThousandEntries) { writer, reader in
             let remote = reader.database
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await writer.exchangeHints() }
