@@ -18,8 +18,6 @@ extension RocksDatabase {
     // To pass a record takes some 0.25 us, to look up a key 3 us: measured, docs/benchmarks.md. Gaps are uneven.
     private static let passedCountPerKey = 12
     private static let passedCountAtMost = 256
-    // Values of this size lie in files of their own, and each that is passed is read there; spec 40 section 16.2.
-    private static let largeByteCount = 4_096
 
     /// The values of the first of `keys`, nil where absent: of all keys, or of so many that their values have
     /// `byteLimit` bytes; of one at least.
@@ -74,7 +72,8 @@ extension RocksDatabase {
             while order < 0, passable > 0 {
                 var count = 0
                 _ = rocksdb_iter_value(iterator, &count)
-                passable -= count < RocksDatabase.largeByteCount ? 1 : RocksDatabase.passedCountPerKey
+                // A large value that is passed is read from its file all the same.
+                passable -= count < ReadPace.largeByteCount ? 1 : RocksDatabase.passedCountPerKey
                 rocksdb_iter_next(iterator)
                 order = RocksDatabase.order(of: iterator, against: key)
             }
@@ -101,11 +100,14 @@ extension RocksDatabase {
         guard rocksdb_iter_valid(iterator) != 0 else { return 1 }
         var count = 0
         let start = rocksdb_iter_key(iterator, &count)
-        return key.withUnsafeBytes { order(UnsafeRawBufferPointer(start: start, count: count), $0) }
+        return order(UnsafeRawBufferPointer(start: start, count: count), key)
     }
 
-    private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
-        left.withUnsafeBytes { left in right.withUnsafeBytes { right in order(left, right) } }
+    private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int { left.withUnsafeBytes { order($0, right) } }
+
+    /// Below zero, zero or above zero as `left` comes before, equals or follows `right` in the order of the store.
+    static func order(_ left: UnsafeRawBufferPointer, _ right: [UInt8]) -> Int {
+        right.withUnsafeBytes { order(left, $0) }
     }
 
     private static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {

@@ -355,11 +355,13 @@ final class RocksDatabase: @unchecked Sendable {
             var count = 0
             let keyStart = rocksdb_iter_key(iterator, &count)
             let rawKey = UnsafeRawBufferPointer(start: keyStart, count: count)
-            if isReversed, !RocksDatabase.isLess(rawKey, end) {
+            if isReversed, RocksDatabase.order(rawKey, end) >= 0 {
                 rocksdb_iter_prev(iterator)
                 continue
             }
-            guard isReversed ? !RocksDatabase.isLess(rawKey, start) : RocksDatabase.isLess(rawKey, end) else { break }
+            guard isReversed ? RocksDatabase.order(rawKey, start) >= 0 : RocksDatabase.order(rawKey, end) < 0 else {
+                break
+            }
             let key = Array(rawKey)
             let valueStart = rocksdb_iter_value(iterator, &count)
             byteCount += count
@@ -441,14 +443,5 @@ final class RocksDatabase: @unchecked Sendable {
             return PortError(.permissionDenied, "This user may not open \(path)")
         }
         return PortError(.failed, "The database in \(path) cannot be opened: \(message)")
-    }
-
-    private static func isLess(_ left: UnsafeRawBufferPointer, _ right: [UInt8]) -> Bool {
-        right.withUnsafeBytes { right in
-            for index in 0..<min(left.count, right.count) where left[index] != right[index] {
-                return left[index] < right[index]
-            }
-            return left.count < right.count
-        }
     }
 }
