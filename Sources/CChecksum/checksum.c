@@ -49,8 +49,9 @@ uint32_t dweb_crc32c(uint32_t crc, const char *bytes, size_t count) {
 // RocksDB adds a CRC-32C to every record of its log and of its blob files, and checks it whenever it reads one. The
 // builds of Debian and Ubuntu are for any x86-64 processor and compute it without the instruction: a third of the
 // processor time of storing and serving large blocks. The library calls `rocksdb::crc32c::Extend(uint32_t, const char *,
-// size_t)` as a symbol that a program may define as well, so this one is used in its place. It is weak: a library that is
-// linked statically keeps its own. What it computes is the same, so stores are too (ChecksumTests, StoredFixtureVectorTests).
+// size_t)` as a symbol that a program may define as well, so this one is used in its place. It is weak: an archive keeps its
+// own, unless the linker is told otherwise, as scripts/build does. What it computes is the same, so stores are too
+// (ChecksumTests, StoredFixtureVectorTests).
 __attribute__((weak, visibility("default"))) uint32_t dweb_rocksdb_extend(
     uint32_t crc, const char *bytes, size_t count) __asm__("_ZN7rocksdb6crc32c6ExtendEjPKcm");
 
