@@ -106,13 +106,13 @@ extension LogEngine {
 
         // Spec 40 section 14: nodes, head, pages, hints, blocks.
         var batch = WriteBatch()
+        let pages = LogEngine.pages(of: range)
         batch.reserve(
-            nodeCount: created.count, blockCount: blockCount, byteCount: group.reduce(0) { $0 + $1.byteCount })
+            nodeCount: created.count, pageCount: pages.count, blockCount: blockCount,
+            byteCount: group.reduce(0) { $0 + $1.byteCount })
         batch.put(created, keys)
         let write = putHead(newTree, newSignature, into: &batch)
-        for page in LogEngine.pages(of: range) {
-            batch.put(keys.bitfieldPage(page), present.pageBytes(page, adding: range))
-        }
+        for page in pages { batch.put(page: page, of: present, adding: range, keys) }
         var newHints = hints
         if isContiguous {
             newHints.contiguousLength = range.upperBound

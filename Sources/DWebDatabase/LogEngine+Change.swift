@@ -103,7 +103,7 @@ extension LogEngine {
         let last = LogEngine.pages(of: range).upperBound
         var page = present.firstOccupiedPage(from: LogEngine.pages(of: range).lowerBound)
         while let number = page, number <= last {
-            batch.put(keys.bitfieldPage(number), present.pageBytes(number, removing: range))
+            batch.put(page: number, of: present, removing: range, keys)
             page = present.firstOccupiedPage(from: number + 1)
         }
     }

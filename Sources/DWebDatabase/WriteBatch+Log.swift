@@ -8,12 +8,26 @@ extension WriteBatch {
     // Larger blocks are not copied into the batch; see `WriteBatch`.
     private static let blockByteLimit = 8_192
 
-    /// Makes room for so many nodes and blocks of `byteCount` bytes in all.
-    mutating func reserve(nodeCount: Int, blockCount: Int, byteCount: Int) {
+    // The head with a signature by one key, and hints, with their keys.
+    private static let headByteCount = 256
+
+    /// Makes room for a head, so many nodes and pages, and blocks of `byteCount` bytes in all.
+    mutating func reserve(nodeCount: Int, pageCount: Int, blockCount: Int, byteCount: Int) {
         reserve(
-            count: nodeCount + blockCount + 4,
-            byteCount: nodeCount * WriteBatch.nodeByteCount
+            count: nodeCount + pageCount + blockCount + 3,
+            byteCount: WriteBatch.headByteCount + nodeCount * WriteBatch.nodeByteCount
+                + pageCount * (WriteBatch.keyByteCount + AvailabilityMap.pageByteCount)
                 + blockCount * WriteBatch.keyByteCount + min(byteCount, blockCount * WriteBatch.blockByteLimit))
+    }
+
+    /// Stores a page of `map` with the indices of `removing` absent, then those of `adding` present.
+    mutating func put(
+        page: UInt64, of map: AvailabilityMap, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil,
+        _ keys: DataKeys
+    ) {
+        put(keys.bitfieldPage(page), byteCount: AvailabilityMap.pageByteCount) {
+            map.writePage(page, adding: adding, removing: removing, to: $0)
+        }
     }
 
     /// Stores tree nodes.

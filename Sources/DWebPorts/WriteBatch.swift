@@ -75,6 +75,15 @@ public struct WriteBatch: Sendable {
         entries.append(Entry(kind: .put, middle: middle, end: bytes.count))
     }
 
+    /// Sets the value of `byteCount` bytes, at first zero, that `fill` writes.
+    public mutating func put(_ key: [UInt8], byteCount: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        bytes.append(contentsOf: key)
+        let middle = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: byteCount))
+        bytes.withUnsafeMutableBytes { fill(UnsafeMutableRawBufferPointer(rebasing: $0[middle...])) }
+        entries.append(Entry(kind: .put, middle: middle, end: bytes.count))
+    }
+
     /// Removes a key, if present.
     public mutating func delete(_ key: [UInt8]) {
         bytes.append(contentsOf: key)

@@ -10,7 +10,8 @@ struct BenchCommand: AsyncParsableCommand {
             Replication runs between two processes over UDX on loopback, with a private DHT in a third. Stores are on \
             disk unless --memory. Compare figures of one run with each other; machines and moments differ. Processor \
             time, all threads of the process together, depends little on what else the machine does, allocations not at \
-            all (Tests/netlab/allocations counts them); between processes, both are the reader's.
+            all (Tests/netlab/allocations counts them); between processes, both are the reader's. 'Signature and records \
+            alone' is what appends cost without a log: the same records in a store of their own, and a signature for each.
             """,
         subcommands: [
             TransportCommand.self, BenchTreeCommand.self, BenchShareCommand.self, BenchTestnetCommand.self,
@@ -104,6 +105,24 @@ struct BenchCommand: AsyncParsableCommand {
                 }
                 report("get, sequential", getCount, getCost, console)
             }
+        }
+        if !isMemory { try await measureFloor(singleCount: 20_000 / scale, batchCount: 500 / scale, console) }
+    }
+
+    private func measureFloor(singleCount: UInt64, batchCount: UInt64, _ console: Console) async throws {
+        let path = BenchStore.folder()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try await BenchStore.with(MemoryStorage(), at: path) { runtime, _ in
+            let store = try await RocksStorage().open(path, options: StorageOptions())
+            try await BenchStore.onLoop(of: runtime) {
+                var single = BenchFloor(blockByteCount: 100, pointer: 1)
+                let singleCost = try await single.cost(singleCount, blockCount: 1, in: store)
+                report("signature and records alone, one by one", singleCount, singleCost, console)
+                var batch = BenchFloor(blockByteCount: 100, pointer: 2)
+                let batchCost = try await batch.cost(batchCount, blockCount: 1_000, in: store)
+                report("signature and records alone, batches of 1,000", batchCount * 1_000, batchCost, console)
+            }
+            await store.close()
         }
     }
 

@@ -44,7 +44,7 @@ extension LogEngine {
         for index in repair.droppedBlocks + repair.missingBlocks + repair.unmarkedBlocks {
             pages.append(index / AvailabilityMap.pageBitCount)
         }
-        for page in Set(pages).sorted() { batch.put(keys.bitfieldPage(page), map.pageBytes(page)) }
+        for page in Set(pages).sorted() { batch.put(page: page, of: map, keys) }
         var newHints = hints
         newHints.contiguousLength = map.firstAbsent(in: 0..<tree.length) ?? tree.length
         if newHints != hints { batch.put(keys.hints, newHints.encoded) }

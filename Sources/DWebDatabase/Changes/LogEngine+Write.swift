@@ -67,7 +67,7 @@ extension LogEngine {
         while page * AvailabilityMap.pageBitCount < touchedEnd {
             // Pages in the removed part that hold nothing need no record.
             if change.tree.length > page * AvailabilityMap.pageBitCount || present.state(ofPage: page) != .empty {
-                batch.put(keys.bitfieldPage(page), present.pageBytes(page, adding: change.added, removing: removed))
+                batch.put(page: page, of: present, adding: change.added, removing: removed, keys)
             }
             page += 1
         }

@@ -9,15 +9,20 @@ extension AvailabilityMap {
     package func pageBytes(
         _ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil
     ) -> [UInt8] {
-        var bytes = [UInt8](unsafeUninitializedCapacity: AvailabilityMap.pageByteCount) { buffer, count in
-            copyPage(page, into: UnsafeMutableRawBufferPointer(buffer))
+        [UInt8](unsafeUninitializedCapacity: AvailabilityMap.pageByteCount) { buffer, count in
+            writePage(page, adding: adding, removing: removing, to: UnsafeMutableRawBufferPointer(buffer))
             count = AvailabilityMap.pageByteCount
         }
-        bytes.withUnsafeMutableBytes { raw in
-            if let removing { AvailabilityMap.change(raw, page, removing) { $0 & ~$1 } }
-            if let adding { AvailabilityMap.change(raw, page, adding) { $0 | $1 } }
-        }
-        return bytes
+    }
+
+    /// Writes what ``pageBytes(_:adding:removing:)`` gives to a buffer of ``pageByteCount`` bytes, aligned or not.
+    package func writePage(
+        _ page: UInt64, adding: Range<UInt64>? = nil, removing: Range<UInt64>? = nil,
+        to buffer: UnsafeMutableRawBufferPointer
+    ) {
+        copyPage(page, into: buffer)
+        if let removing { AvailabilityMap.change(buffer, page, removing) { $0 & ~$1 } }
+        if let adding { AvailabilityMap.change(buffer, page, adding) { $0 | $1 } }
     }
 
     /// Changes the words of a page's bytes that `range` touches, by what they are and which bits of them it covers.
@@ -29,7 +34,7 @@ extension AvailabilityMap {
         guard !range.isEmpty else { return }
         for wordIndex in range.lowerBound >> 6...(range.upperBound - 1) >> 6 {
             let offset = Int(wordIndex & (pageBitCount / 64 - 1)) * 8
-            let word = UInt64(littleEndian: raw.load(fromByteOffset: offset, as: UInt64.self))
+            let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             let changed = combine(word, mask(of: range, inWord: wordIndex))
             raw.storeBytes(of: changed.littleEndian, toByteOffset: offset, as: UInt64.self)
         }
