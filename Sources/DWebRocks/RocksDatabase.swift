@@ -9,6 +9,7 @@ import Synchronization
 final class RocksDatabase: @unchecked Sendable {
     let handle: OpaquePointer
     let family: OpaquePointer
+    private let familyNumber: UInt32
     private let defaultFamily: OpaquePointer
     private let options: OpaquePointer
     private let familyOptions: OpaquePointer
@@ -104,6 +105,7 @@ final class RocksDatabase: @unchecked Sendable {
         }
         self.handle = handle
         self.family = family
+        familyNumber = rocksdb_column_family_handle_get_id(family)
         self.defaultFamily = defaultFamily
         self.options = options
         self.familyOptions = familyOptions
@@ -271,22 +273,8 @@ final class RocksDatabase: @unchecked Sendable {
     func apply(_ batch: WriteBatch, isSynchronous: Bool) throws(PortError) {
         // A property of the thread, and calls come from several.
         rocksdb_set_perf_level(RocksDatabase.uncounted)
-        let native = rocksdb_writebatch_create()!
+        let native = BatchRecord(batch, family: familyNumber).makeNative()
         defer { rocksdb_writebatch_destroy(native) }
-        func characters(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar>? {
-            bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
-        }
-        batch.forEach { operation in
-            switch operation {
-            case .put(let key, let value):
-                rocksdb_writebatch_put_cf(
-                    native, family, characters(key), key.count, characters(value), value.count)
-            case .delete(let key): rocksdb_writebatch_delete_cf(native, family, characters(key), key.count)
-            case .deleteRange(let start, let end):
-                rocksdb_writebatch_delete_range_cf(
-                    native, family, characters(start), start.count, characters(end), end.count)
-            }
-        }
         let message = hasFailed.withLock { hasFailed -> String? in
             // A writer that waited for another one, whose write was refused; trying again aborts the process where the
             // library has its assertions on.
