@@ -1,8 +1,17 @@
 /// CUBIC after RFC 9438, in packets and nanoseconds, paced a little faster than the window per round-trip time.
+///
+/// One stream behaves as two connections do, which QUIC's first implementations did as well: of two, one backs off at a
+/// loss. Twice as many losses of half the weight also bring two streams to equal shares sooner, since less is left to
+/// which of them a full queue hits.
 package final class CubicController: CongestionController {
-    private static let multiplicativeDecrease = 0.7
-    // A mark comes earlier than a loss, from shorter queues: RFC 8511.
-    private static let markedDecrease = 0.85
+    private static let connections = 2.0
+    // One of the connections goes back to 0.7 of its part, RFC 9438 section 4.6.
+    private static let multiplicativeDecrease = (connections - 1 + 0.7) / connections
+    // A mark comes earlier than a loss, from shorter queues, and one goes back to 0.85: RFC 8511.
+    private static let markedDecrease = (connections - 1 + 0.85) / connections
+    // What as many connections of Reno gain in a round trip if each loss takes that much: RFC 9438 section 4.3.
+    private static let renoIncrease =
+        3 * connections * connections * (1 - multiplicativeDecrease) / (1 + multiplicativeDecrease)
     private static let aggressiveness = 0.4
 
     package var congestionWindow: Int { recoveryWindow ?? Int(window) }
@@ -16,6 +25,7 @@ package final class CubicController: CongestionController {
     private var plateauSeconds = 0.0
     private var renoWindow = 0.0
     private var windowAtReduction = 0.0
+    private var slowStartExit = SlowStartExit()
 
     // Proportional rate reduction, RFC 6937: recovery sends in step with what arrives.
     private var recoveryWindow: Int?
@@ -36,7 +46,7 @@ package final class CubicController: CongestionController {
         // A window that something else keeps from being used says nothing about the path.
         guard Double(context.inFlight) + acknowledged >= window / 2 else { return }
         if window < slowStartThreshold {
-            window = min(window + acknowledged, max(slowStartThreshold, window))
+            growInSlowStart(sample, context)
             return
         }
         let start = beginEpoch(context)
@@ -45,8 +55,7 @@ package final class CubicController: CongestionController {
         let target = CubicController.aggressiveness * offset * offset * offset + windowBeforeLoss
         // Beyond the window that was reduced, what Reno gains: RFC 9438 section 4.3.
         let renoGain =
-            renoWindow >= windowAtReduction
-            ? 1 : 3 * (1 - CubicController.multiplicativeDecrease) / (1 + CubicController.multiplicativeDecrease)
+            renoWindow >= windowAtReduction ? CubicController.connections : CubicController.renoIncrease
         renoWindow += renoGain * acknowledged / window
         if target > window {
             window += min((target - window) / window * acknowledged, acknowledged / 2)
@@ -54,6 +63,19 @@ package final class CubicController: CongestionController {
             window += 0.01 * acknowledged / window
         }
         window = min(max(window, renoWindow), 1e6)
+    }
+
+    private func growInSlowStart(_ sample: RateSample, _ context: CongestionContext) {
+        guard slowStartThreshold == .infinity else {
+            // Up to a threshold that a loss has set.
+            window = min(window + Double(sample.newlyAcknowledged), max(slowStartThreshold, window))
+            return
+        }
+        if let growth = slowStartExit.growth(sample, delivered: context.delivered) {
+            window += growth
+        } else {
+            slowStartThreshold = window
+        }
     }
 
     private func reduceProportionally(_ acknowledged: Int, _ context: CongestionContext) {
