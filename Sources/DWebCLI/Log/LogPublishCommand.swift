@@ -51,7 +51,8 @@ struct LogPublishCommand: AsyncParsableCommand {
             try await fillLog(
                 database, from: box.value, total: isStandardInput ? nil : fileByteCount(), console: console)
             ProcessMemory.giveBackUnused()
-            let announcement = Announcement(discoveryKey: database.discoveryKey, networker: node.networker)
+            let announcement = Announcement(
+                discoveryKey: database.discoveryKey, networker: node.networker, neighbor: node.neighbor)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await Narrator.tell(node.networker, console) }
                 group.addTask {
