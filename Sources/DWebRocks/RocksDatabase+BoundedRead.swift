@@ -11,8 +11,6 @@ import DWebPorts
 
 /// Reading values whose size nobody knows, in bounded memory.
 extension RocksDatabase {
-    // Each holds a value of up to 15 MiB; where many keys lie in one block of a table, the walk finds them instead.
-    private static let boundedGroupCount = 8
     // Looking up so few keys costs less than to begin a walk.
     private static let walkedKeyCount = 128
     // To pass a record takes some 0.25 us, to look up a key 3 us: measured, docs/benchmarks.md. Gaps are uneven.
@@ -25,12 +23,13 @@ extension RocksDatabase {
         var reading = BoundedReading(byteLimit: byteLimit)
         reading.values.reserveCapacity(keys.count)
         if keys.count >= RocksDatabase.walkedKeyCount { try walk(keys, &reading) }
-        while reading.values.count < keys.count, !reading.isFull {
-            let start = keys.startIndex + reading.values.count
-            let group = keys[start..<min(keys.endIndex, start + RocksDatabase.boundedGroupCount)]
-            var values: [[UInt8]?] = []
-            try readGroup(group, into: &values)
-            for value in values { reading.add(value) }
+        // One at a time: together, the library has all values in memory, and each may have 15 MiB.
+        for key in keys.dropFirst(reading.values.count) {
+            if reading.isFull { break }
+            switch try read(key, isImmediate: false) {
+            case .value(let value): reading.add(value)
+            case .absent, .wouldWait: reading.add(nil)
+            }
         }
         return reading.values
     }
