@@ -41,6 +41,12 @@
                     "The path \(folder) is too long: a socket in it must have a path of at most "
                         + "\(DaemonPaths.socketPathByteCount) bytes. Choose a shorter one")
             }
+            // A link counts as what it leads to: systemd gives a service whose user it makes up such a folder.
+            let place = realpath(folder, nil).map { pointer in
+                defer { free(pointer) }
+                return String(cString: pointer)
+            }
+            let folder = place ?? folder
             do {
                 try FileManager.default.createDirectory(
                     atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
