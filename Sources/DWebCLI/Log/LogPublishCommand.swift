@@ -62,7 +62,7 @@ struct LogPublishCommand: AsyncParsableCommand {
                             byteLength: database.byteLength, address: await node.networker.localAddress?.description)
                         console.emit(published, text: published.key)
                         console.say(
-                            "Serving \(Format.count(database.length)) blocks, \(Format.bytes(database.byteLength)). "
+                            "Serving \(Format.count(database.length, "block")), \(Format.bytes(database.byteLength)). "
                                 + "Fetch them with: dweb log get \(database.key.text) --out FILE. Ctrl-C stops.")
                     }
                 }

@@ -210,7 +210,7 @@ struct ShareCommand: AsyncParsableCommand {
             console.say("Left out: \(refusal.path): \(refusal.reason).")
         }
         console.say(
-            "Sharing \(Format.count(UInt64(files))) \(files == 1 ? "file" : "files"), \(Format.bytes(byteCount)), ready in "
+            "Sharing \(Format.count(files, "file")), \(Format.bytes(byteCount)), ready in "
                 + "\(Format.duration(seconds: seconds)).")
     }
 
