@@ -229,7 +229,7 @@ final class RocksDatabase: @unchecked Sendable {
     /// So many reads the library itself does together; each holds a block of a table until it is copied.
     private static let readGroupCount = 32
 
-    private func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
+    func readGroup(_ keys: ArraySlice<[UInt8]>, into values: inout [[UInt8]?]) throws(PortError) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(keys.count * (keys.first?.count ?? 0))
         var counts: [Int] = []

@@ -35,7 +35,7 @@ import Testing
                 let announcement = Announcement(
                     discoveryKey: log.discoveryKey, networker: networker, neighbor: neighbor)
                 let start = ContinuousClock.now
-                try await withThrowingTaskGroup(of: Void.self) { group in
+                await withThrowingTaskGroup(of: Void.self) { group in
                     let (answers, continuation) = AsyncStream.makeStream(
                         of: Bool.self, bufferingPolicy: .bufferingNewest(1))
                     group.addTask {
