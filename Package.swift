@@ -197,7 +197,8 @@ let package = Package(
             name: "DWebStreamFuzz", dependencies: ["DWebBase", "DWebStreamCore"], path: "Tests/DWebStreamFuzz",
             swiftSettings: settings),
         .target(
-            name: "DWebTestSupport", dependencies: ["DWebBase"], path: "Tests/DWebTestSupport", swiftSettings: settings),
+            name: "DWebTestSupport", dependencies: ["DWebBase", "DWebPorts"], path: "Tests/DWebTestSupport",
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

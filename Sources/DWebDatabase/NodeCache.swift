@@ -6,8 +6,8 @@ import DWebLogCore
 /// Logs are mostly read and written in order, so neighbours never displace each other; looking up and remembering is an
 /// array access. The table starts small, since a store may hold thousands of logs, and doubles while it fills.
 struct NodeCache {
-    // About 1.5 MiB when full.
-    private static let slotCountLimit = 32_768
+    // About 0.4 MiB when full.
+    private static let slotCountLimit = 8_192
     private static let firstSlotCount = 256
     /// No node has this index; flat-tree indices stay below 2^53.
     private static let unused = TreeNode(index: .max, size: 0, hash: .zero)

@@ -43,7 +43,7 @@ public protocol KeyValueStore: AnyObject, Sendable {
 
     /// The values of the first of `keys`, in the order asked, nil where absent: of all keys, or of so many that their
     /// values have `byteLimit` bytes; of one at least. For values whose size is not known: what is in memory at once is
-    /// twice the limit and a few values more at most. Cheapest where the keys ascend.
+    /// twice the limit and two values more at most. Cheapest where the keys ascend.
     func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?]
 
     /// Up to `limit` entries with `start <= key < end`, ascending, or descending if `isReversed`.
@@ -86,20 +86,6 @@ extension KeyValueStore {
 
     /// Nothing to acknowledge.
     public func acknowledgeLoss() async throws(PortError) {}
-
-    /// Some keys after the others, until the limit is reached.
-    public func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?] {
-        let groupCount = 16
-        var values: [[UInt8]?] = []
-        values.reserveCapacity(keys.count)
-        var byteCount = 0
-        while values.count < keys.count, values.isEmpty || byteCount < byteLimit {
-            let group = try await read(Array(keys[values.count..<min(keys.count, values.count + groupCount)]))
-            byteCount += group.reduce(0) { $0 + ($1?.count ?? 0) }
-            values += group
-        }
-        return values
-    }
 
     /// Nothing: every scan goes to another thread.
     public func entriesImmediately(

@@ -70,6 +70,21 @@ final class MemoryKeyValueStore: KeyValueStore {
         return content.entries.withLock { entries in keys.map { entries[$0] } }
     }
 
+    func read(_ keys: [[UInt8]], byteLimit: Int) async throws(PortError) -> [[UInt8]?] {
+        try checkOpen()
+        return content.entries.withLock { entries in
+            var values: [[UInt8]?] = []
+            var byteCount = 0
+            for key in keys {
+                if !values.isEmpty, byteCount >= byteLimit { break }
+                let value = entries[key]
+                byteCount += value?.count ?? 0
+                values.append(value)
+            }
+            return values
+        }
+    }
+
     func entries(
         from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
     ) async throws(PortError) -> [KeyValueEntry] {

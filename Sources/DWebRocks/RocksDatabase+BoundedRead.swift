@@ -11,13 +11,22 @@ import DWebPorts
 
 /// Reading values whose size nobody knows, in bounded memory.
 extension RocksDatabase {
-    // Each holds a value of up to 15 MiB; where many keys lie in one block of a table, the walk finds them instead.
-    private static let boundedGroupCount = 8
+    // A sixth less of the processor's time for each than one at a time.
+    private static let groupCount = 8
+    private static let blobsTogetherByteCount: UInt64 = 16 << 20
     // Looking up so few keys costs less than to begin a walk.
     private static let walkedKeyCount = 128
     // To pass a record takes some 0.25 us, to look up a key 3 us: measured, docs/benchmarks.md. Gaps are uneven.
     private static let passedCountPerKey = 12
     private static let passedCountAtMost = 256
+
+    /// How many keys may be looked up together: the library then has all of their values in memory, and each may have
+    /// 15 MiB, unless all large ones that there are have no more.
+    private var lookupCount: Int {
+        var byteCount: UInt64 = 0
+        let status = rocksdb_property_int_cf(handle, family, "rocksdb.total-blob-file-size", &byteCount)
+        return status == 0 && byteCount <= RocksDatabase.blobsTogetherByteCount ? RocksDatabase.groupCount : 1
+    }
 
     /// The values of the first of `keys`, nil where absent: of all keys, or of so many that their values have
     /// `byteLimit` bytes; of one at least.
@@ -25,12 +34,12 @@ extension RocksDatabase {
         var reading = BoundedReading(byteLimit: byteLimit)
         reading.values.reserveCapacity(keys.count)
         if keys.count >= RocksDatabase.walkedKeyCount { try walk(keys, &reading) }
+        let groupCount = reading.values.count < keys.count ? lookupCount : 1
         while reading.values.count < keys.count, !reading.isFull {
             let start = keys.startIndex + reading.values.count
-            let group = keys[start..<min(keys.endIndex, start + RocksDatabase.boundedGroupCount)]
             var values: [[UInt8]?] = []
-            try readGroup(group, into: &values)
-            for value in values { reading.add(value) }
+            try readGroup(keys[start..<min(keys.endIndex, start + groupCount)], into: &values)
+            for value in values where !reading.isFull { reading.add(value) }
         }
         return reading.values
     }

@@ -36,11 +36,12 @@ final class RocksDatabase: @unchecked Sendable {
     private static let writeBufferByteCount = 4 << 20
     private static let writeBufferCount: Int32 = 5
     // Data, indexes and filters: those of one table of the largest size are 1.6 MB.
-    private static let blockCacheByteCount = 8 << 20
+    private static let blockCacheByteCount = 4 << 20
     // For each of several open files; every batch is handed to the system anyway.
     private static let fileBufferByteCount: UInt64 = 256 << 10
-    // A buffer grows by such pieces; the C library finds room for small ones where others were before.
-    private static let writeBufferPieceByteCount = 256 << 10
+    // A buffer grows by such pieces. The C library takes them from the system and gives them back (`ProcessMemory`); from
+    // smaller ones it kept 12 MiB that nothing used. Pages take memory when they are written.
+    private static let writeBufferPieceByteCount = 1 << 20
     // Large values only pass through a buffer on their way to blob files: they are written before it is full.
     private static let largeByteCount = 2 << 20
     // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.

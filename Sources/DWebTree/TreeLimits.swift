@@ -8,6 +8,8 @@ package enum TreeLimits {
     package static let nodesPerBlock = 128
     /// Floors of a tree: a valid tree of 2^53 keys needs fewer.
     package static let depth = 24
+    /// Bytes of a block's index: nodes take 220 each at most, and some more with fields that nobody knows yet.
+    package static let indexByteCount = 256 * nodesPerBlock
     /// Bytes of a key, prefixes included.
     package static let keyByteCount = 65_536
     /// Bytes of a block that are kept in memory with its value; of larger ones only key and nodes are kept.

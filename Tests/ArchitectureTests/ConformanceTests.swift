@@ -46,29 +46,39 @@ import Testing
         return rows
     }
 
-    /// Every test in the package as `Suite/function`.
-    private static func existingTests() throws -> Set<String> {
+    /// Every test in the package as `Suite/function`, and every suite.
+    private static func existingTests() throws -> (tests: Set<String>, suites: Set<Substring>) {
         let files = try #require(
             FileManager.default.enumerator(
                 at: root.appendingPathComponent("Tests"), includingPropertiesForKeys: nil))
         var tests: Set<String> = []
+        var suites: Set<Substring> = []
         for case let url as URL in files where url.pathExtension == "swift" {
             var suite = ""
             var isTest = false
+            // What stands in a condition is indented by as much.
+            var margin = 0
             for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
-                if let name = declaredType(line) { suite = name }
+                let indentation = line.prefix { $0 == " " }.count
+                let text = line.dropFirst(indentation)
+                if indentation == margin, text.hasPrefix("#if ") { margin += 4 }
+                if indentation == margin - 4, text.hasPrefix("#endif") { margin -= 4 }
+                if indentation == margin, let name = declaredType(text) { suite = name }
+                if text.hasPrefix("@Suite"), let range = text.firstRange(of: "struct ") {
+                    suites.insert(text[range.upperBound...].prefix { $0.isLetter || $0.isNumber })
+                }
                 if line.contains("@Test") { isTest = true }
                 guard let range = line.firstRange(of: "func ") else { continue }
                 if isTest { tests.insert("\(suite)/\(line[range.upperBound...].prefix { $0 != "(" && $0 != "<" })") }
                 isTest = false
             }
         }
-        return tests
+        return (tests, suites)
     }
 
     /// The name of the type that a line at the outermost level declares or extends.
     private static func declaredType(_ line: Substring) -> String? {
-        guard let first = line.first, first != " ", first != "/" else { return nil }
+        guard !line.hasPrefix("//") else { return nil }
         for keyword in ["struct ", "class ", "enum ", "actor ", "extension "] {
             if let range = line.firstRange(of: keyword) {
                 return String(line[range.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" })
@@ -96,8 +106,11 @@ import Testing
     }
 
     @Test func everyNamedTestExists() throws {
-        let existing = try Self.existingTests()
+        let (existing, suites) = try Self.existingTests()
         #expect(existing.count > 100)
+        // No suite is overlooked.
+        let suitesOfTests = Set(existing.map { $0.prefix { $0 != "/" } })
+        #expect(suites.subtracting(suitesOfTests).isEmpty)
         for row in try Self.rows() {
             for test in row.tests {
                 #expect(existing.contains(test), "spec/\(row.specification) item \(row.number) names \(test)")

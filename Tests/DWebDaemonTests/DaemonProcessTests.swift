@@ -71,6 +71,19 @@
             #expect(!FileManager.default.fileExists(atPath: folder.path + "/control.sock"))
         }
 
+        /// As systemd makes the folder of a service that has no user of its own.
+        @Test func theFolderMayBeALink() async throws {
+            let (link, folder) = (Folder(), Folder())
+            try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(atPath: link.path, withDestinationPath: folder.path)
+            try await withDaemon(options(link)) { note in
+                #expect(mode(folder.path) == 0o700)
+                _ = try await ControlClient.with(socket: note.socket) {
+                    try await $0.getStatus(Dweb_V1_GetStatusRequest(), options: ControlClient.options)
+                }
+            }
+        }
+
         @Test func whatIsToldOverTheSocketOutlivesTheDaemon() async throws {
             let folder = Folder()
             let key = Data(repeating: 5, count: 32)

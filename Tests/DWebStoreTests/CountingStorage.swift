@@ -1,4 +1,5 @@
 import DWebPorts
+import DWebTestSupport
 import Synchronization
 
 /// Stores in memory that count how they are read.
@@ -14,10 +15,9 @@ final class CountingStorage: StorageProvider {
     var counts: Counts { state.withLock { $0 } }
 
     func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
-        WatchedStore(
-            try await inner.open(path, options: options),
-            WatchedStore.Hooks(
-                read: { count in self.state.withLock { $0.reads += count } },
-                scan: { self.state.withLock { $0.scans += 1 } }))
+        WatchedStore(try await inner.open(path, options: options)) {
+            $0.read = { values in self.state.withLock { $0.reads += values.count } }
+            $0.scan = { _ in self.state.withLock { $0.scans += 1 } }
+        }
     }
 }

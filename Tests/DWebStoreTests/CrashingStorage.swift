@@ -1,5 +1,6 @@
 import DWebPorts
 import DWebSimulation
+import DWebTestSupport
 import Synchronization
 
 /// A store in memory that can lose power: what was not synchronised is lost, in part or out of order.
@@ -73,7 +74,13 @@ final class CrashingStorage: StorageProvider {
             batch.put(entry.key, entry.value)
         }
         try await cached.apply(batch, durability: .processCrash)
-        return Store(cached: cached, durable: durable, owner: self, generation: generation)
+        return WatchedStore(cached) {
+            $0.admit = { () throws(PortError) in try self.check(generation) }
+            $0.write = { (batch, durability) throws(PortError) in
+                try await self.write(batch, durability, to: durable, generation)
+            }
+            $0.closed = { await durable.close() }
+        }
     }
 
     private static let powerFailure = PortError(.failed, "The power failed")
@@ -83,9 +90,8 @@ final class CrashingStorage: StorageProvider {
     }
 
     private func write(
-        _ batch: WriteBatch, _ durability: Durability, _ store: Store
+        _ batch: WriteBatch, _ durability: Durability, to durable: any KeyValueStore, _ generation: Int
     ) async throws(PortError) {
-        try check(store.generation)
         let isCrash = state.withLock { state -> Bool in
             state.pending.append(batch)
             state.writeCount += 1
@@ -95,64 +101,15 @@ final class CrashingStorage: StorageProvider {
         await Task.yield()
         if isCrash {
             // The medium has no other handle on itself while it is off.
-            await store.durable.close()
+            await durable.close()
             throw CrashingStorage.powerFailure
         }
-        try check(store.generation)
-        try await store.cached.apply(batch, durability: durability)
+        try check(generation)
         guard durability == .powerFailure else { return }
         let synchronised = state.withLock { state -> [WriteBatch] in
             defer { state.pending = [] }
             return state.pending
         }
-        for batch in synchronised { try await store.durable.apply(batch, durability: durability) }
-    }
-
-    private final class Store: KeyValueStore {
-        let cached: any KeyValueStore
-        let durable: any KeyValueStore
-        let generation: Int
-        private let owner: CrashingStorage
-
-        init(cached: any KeyValueStore, durable: any KeyValueStore, owner: CrashingStorage, generation: Int) {
-            self.cached = cached
-            self.durable = durable
-            self.owner = owner
-            self.generation = generation
-        }
-
-        func readImmediately(_ key: [UInt8]) throws(PortError) -> ImmediateRead {
-            try owner.check(generation)
-            return try cached.readImmediately(key)
-        }
-
-        func read(_ keys: [[UInt8]]) async throws(PortError) -> [[UInt8]?] {
-            try owner.check(generation)
-            return try await cached.read(keys)
-        }
-
-        func entries(
-            from start: [UInt8], to end: [UInt8], limit: Int, isReversed: Bool
-        ) async throws(PortError) -> [KeyValueEntry] {
-            try owner.check(generation)
-            return try await cached.entries(from: start, to: end, limit: limit, isReversed: isReversed)
-        }
-
-        func apply(_ batch: WriteBatch, durability: Durability) async throws(PortError) {
-            try await owner.write(batch, durability, self)
-        }
-
-        func snapshot() throws(PortError) -> any KeyValueSnapshot { try cached.snapshot() }
-
-        func approximateByteCount(from start: [UInt8], to end: [UInt8]) async throws(PortError) -> UInt64 {
-            try await cached.approximateByteCount(from: start, to: end)
-        }
-
-        func compact(from start: [UInt8], to end: [UInt8]) async throws(PortError) {}
-
-        func close() async {
-            await cached.close()
-            await durable.close()
-        }
+        for batch in synchronised { try await durable.apply(batch, durability: durability) }
     }
 }

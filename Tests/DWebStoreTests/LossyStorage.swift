@@ -1,4 +1,5 @@
 import DWebPorts
+import DWebTestSupport
 import Synchronization
 
 /// A store in memory that can lose its newest batches while it is closed, and then says so until somebody takes note.
@@ -33,16 +34,15 @@ final class LossyStorage: StorageProvider {
 
     func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
         let medium = state.withLock { $0.medium }
-        return WatchedStore(
-            try await medium.open("store", options: options),
-            WatchedStore.Hooks(
-                write: { batch in self.state.withLock { $0.batches.append(batch) } },
-                hasLostWrites: { self.hasLostWrites },
-                acknowledgeLoss: {
-                    self.state.withLock { state in
-                        if !state.refusesAcknowledgement { state.hasLostWrites = false }
-                        return !state.refusesAcknowledgement
-                    }
-                }))
+        return WatchedStore(try await medium.open("store", options: options)) {
+            $0.write = { (batch, _) throws(PortError) in self.state.withLock { $0.batches.append(batch) } }
+            $0.hasLostWrites = { self.hasLostWrites }
+            $0.acknowledgeLoss = {
+                self.state.withLock { state in
+                    if !state.refusesAcknowledgement { state.hasLostWrites = false }
+                    return !state.refusesAcknowledgement
+                }
+            }
+        }
     }
 }

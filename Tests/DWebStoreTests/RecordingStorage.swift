@@ -1,5 +1,6 @@
 import DWebLogCore
 import DWebPorts
+import DWebTestSupport
 import Synchronization
 
 /// Stores in memory that remember every batch written to them.
@@ -16,8 +17,8 @@ final class RecordingStorage: StorageProvider {
     }
 
     func open(_ path: String, options: StorageOptions) async throws(PortError) -> any KeyValueStore {
-        WatchedStore(
-            try await inner.open(path, options: options),
-            WatchedStore.Hooks(write: { batch in self.written.withLock { $0.append(batch) } }))
+        WatchedStore(try await inner.open(path, options: options)) {
+            $0.write = { (batch, _) throws(PortError) in self.written.withLock { $0.append(batch) } }
+        }
     }
 }

@@ -94,6 +94,8 @@ import Testing
             Self.block([Self.level([], [1, 0])], key: "c"),  // no key but a child
             Self.block([Self.level([1, 1, 1, 1, 1, 1, 1, 1, 1])], key: "c"),  // nine keys
             Self.block([[UInt8]](repeating: Self.level([1]), count: 200), key: "c"),  // two hundred nodes
+            // Nodes and something unknown, more than memory would hold for every block.
+            Self.block([Self.level([1]), Self.field(9, [UInt8](repeating: 0, count: 40_000))], key: "c"),
         ]
         for bytes in cases { #expect(try code([Self.header, leaf, bytes]) == .damaged) }
     }

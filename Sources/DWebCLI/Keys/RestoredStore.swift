@@ -64,7 +64,7 @@ struct RestoredStore: Sendable {
                 try await more()
             }
         }
-        console.say("The log had \(Format.count(database.length)) blocks. It can be written again.")
+        console.say("The log had \(Format.count(database.length, "block")). It can be written again.")
         guard let markerPath, FileKind(at: markerPath) == .file else { return }
         let file = try FileDescriptor.open(markerPath, .writeOnly, options: [.append])
         try file.closeAfter { _ = try file.writeAll((database.key.text + "\n").utf8) }

@@ -55,7 +55,7 @@ struct LogAppendCommand: AsyncParsableCommand {
                 byteLength: database.byteLength)
             console.emit(appended, text: appended.key)
             console.say(
-                "Appended \(Format.count(appended.count)) blocks; the log has \(Format.count(appended.length)).")
+                "Appended \(Format.count(appended.count, "block")); the log has \(Format.count(appended.length)).")
         }
     }
 }

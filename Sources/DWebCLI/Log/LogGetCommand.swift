@@ -76,7 +76,7 @@ struct LogGetCommand: AsyncParsableCommand {
                     if output.json { console.emit(fetched, text: "") }
                 }
                 console.say(
-                    "Verified \(Format.count(length)) blocks, \(Format.bytes(sink.value.byteCount)), "
+                    "Verified \(Format.count(length, "block")), \(Format.bytes(sink.value.byteCount)), "
                         + "in \(Format.duration(seconds: seconds)) (\(Format.rate(fetched.bytesPerSecond))).")
             }
         } catch {

@@ -48,7 +48,7 @@ struct LogInfoCommand: AsyncParsableCommand {
             text: """
                 key               \(info.key)
                 discovery key     \(info.discoveryKey)
-                length            \(info.length) blocks, \(Format.bytes(info.byteLength))
+                length            \(info.length) \(info.length == 1 ? "block" : "blocks"), \(Format.bytes(info.byteLength))
                 complete up to    \(info.contiguousLength)
                 fork              \(info.fork)
                 writable          \(info.writable ? "yes" : "no")

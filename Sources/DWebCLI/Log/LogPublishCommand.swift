@@ -51,7 +51,8 @@ struct LogPublishCommand: AsyncParsableCommand {
             try await fillLog(
                 database, from: box.value, total: isStandardInput ? nil : fileByteCount(), console: console)
             ProcessMemory.giveBackUnused()
-            let announcement = Announcement(discoveryKey: database.discoveryKey, networker: node.networker)
+            let announcement = Announcement(
+                discoveryKey: database.discoveryKey, networker: node.networker, neighbor: node.neighbor)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await Narrator.tell(node.networker, console) }
                 group.addTask {
@@ -61,7 +62,7 @@ struct LogPublishCommand: AsyncParsableCommand {
                             byteLength: database.byteLength, address: await node.networker.localAddress?.description)
                         console.emit(published, text: published.key)
                         console.say(
-                            "Serving \(Format.count(database.length)) blocks, \(Format.bytes(database.byteLength)). "
+                            "Serving \(Format.count(database.length, "block")), \(Format.bytes(database.byteLength)). "
                                 + "Fetch them with: dweb log get \(database.key.text) --out FILE. Ctrl-C stops.")
                     }
                 }

@@ -83,7 +83,7 @@ struct DemoCommand: AsyncParsableCommand {
         try keepResult(fetchedFile, input)
         console.emit(
             outcome,
-            text: "Identical: \(Format.bytes(outcome.byteLength)) in \(Format.count(outcome.blocks)) blocks, found, "
+            text: "Identical: \(Format.bytes(outcome.byteLength)) in \(Format.count(outcome.blocks, "block")), found, "
                 + "fetched and verified in \(Format.duration(seconds: outcome.seconds)) (\(Format.rate(outcome.bytesPerSecond)))."
         )
     }

@@ -116,7 +116,8 @@ struct ShareCommand: AsyncParsableCommand {
         _ drive: DDrive, _ source: Source, _ node: Node, since started: Date, _ console: Console
     ) async throws {
         let memory = FolderMemory()
-        let announcement = Announcement(discoveryKey: drive.discoveryKey, networker: node.networker)
+        let announcement = Announcement(
+            discoveryKey: drive.discoveryKey, networker: node.networker, neighbor: node.neighbor)
         let (isReady, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         // The announcement is on its way while files are read.
         async let announced: Void = {
@@ -209,7 +210,7 @@ struct ShareCommand: AsyncParsableCommand {
             console.say("Left out: \(refusal.path): \(refusal.reason).")
         }
         console.say(
-            "Sharing \(Format.count(UInt64(files))) \(files == 1 ? "file" : "files"), \(Format.bytes(byteCount)), ready in "
+            "Sharing \(Format.count(files, "file")), \(Format.bytes(byteCount)), ready in "
                 + "\(Format.duration(seconds: seconds)).")
     }
 

@@ -14,6 +14,8 @@ struct Announcement: Sendable {
 
     let discoveryKey: DiscoveryKey
     let networker: SwarmNetworker
+    /// The daemon of this machine: it answers like any node, and is not the network.
+    var neighbor: SocketAddress?
 
     /// Announces, and calls `ready` once: as soon as peers can find the log, or as soon as it is plain that no node of
     /// the network answers. Goes on announcing in that case, and returns when that is done.
@@ -59,8 +61,17 @@ struct Announcement: Sendable {
         }
     }
 
-    /// Whether any node has answered.
-    private var hasNetwork: Bool { get async { await networker.swarm.dht.diagnostics.responseCount > 0 } }
+    /// Whether any node has answered but this machine's daemon.
+    private var hasNetwork: Bool {
+        get async { await networker.swarm.dht.diagnostics.natSamples.contains { !isNeighbor($0.node) } }
+    }
+
+    private func isNeighbor(_ node: SocketAddress) -> Bool {
+        node.port == neighbor?.port
+            && networker.swarm.dht.runtime.network.interfaceAddresses().contains {
+                $0.address.family == .ipv4 && $0.address.ipv4Number == node.ipv4Number
+            }
+    }
 
     /// Whether this machine has no address but loopback, and the network is not there.
     private var isAlone: Bool {

@@ -30,7 +30,7 @@ enum Format {
 
     /// A count of things, for example `1 peer`, `2 peers`.
     static func count(_ count: some BinaryInteger, _ noun: String) -> String {
-        "\(count) \(noun)\(count == 1 ? "" : "s")"
+        "\(Format.count(UInt64(count))) \(noun)\(count == 1 ? "" : "s")"
     }
 
     /// Counts with a thin separator, for example `100 000`.

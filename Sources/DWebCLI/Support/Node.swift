@@ -10,6 +10,8 @@ struct Node: Sendable {
     let runtime: DWebRuntime
     let store: Basestore
     let networker: SwarmNetworker
+    /// Where the daemon of this machine is connected to; nil where there is none to read from.
+    let neighbor: SocketAddress?
 
     /// Opens a store, runs `body` with it and the network, and closes both whatever happens.
     ///
@@ -44,14 +46,10 @@ struct Node: Sendable {
         let outcome: Swift.Result<Result, any Error>
         do {
             let result = try await SwarmNetworker.withNetworker(networker) { networker in
-                #if Daemon
-                    if !network.isLocalNetworkOff {
-                        await DaemonNeighbor.join(networker, DaemonPaths(folder: DaemonOptions.standardPath))
-                    }
-                #endif
+                let neighbor = network.isLocalNetworkOff ? nil : await joinNeighbor(networker)
                 ProcessMemory.giveBackUnused()
                 return try await untilInterrupted {
-                    try await body(Node(runtime: runtime, store: store, networker: networker))
+                    try await body(Node(runtime: runtime, store: store, networker: networker, neighbor: neighbor))
                 }
             }
             outcome = .success(result)
@@ -64,6 +62,15 @@ struct Node: Sendable {
                     + "an hour.")
         }
         return try outcome.get()
+    }
+
+    /// Connects to the daemon of this machine, if one runs that seeds something, and says where that is.
+    private static func joinNeighbor(_ networker: SwarmNetworker) async -> SocketAddress? {
+        #if Daemon
+            await DaemonNeighbor.join(networker, DaemonPaths(folder: DaemonOptions.standardPath))
+        #else
+            nil
+        #endif
     }
 
     /// Opens a store without the network, runs `body` with it, and closes it whatever happens.

@@ -44,7 +44,7 @@ struct TreePutCommand: AsyncParsableCommand {
                 console.emit(
                     TreeChangeReport(key: tree.key.text, version: tree.version, sequence: nil, count: count),
                     text: tree.key.text)
-                console.say("Put \(Format.count(UInt64(count))) keys.")
+                console.say("Put \(Format.count(count, "key")).")
             }
             return
         }

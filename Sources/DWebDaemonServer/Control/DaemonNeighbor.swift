@@ -11,12 +11,16 @@
         /// Connects `networker` to the daemon with these files, if one runs that seeds something.
         ///
         /// Returns within a second; what fails is left out without a word.
-        package static func join(_ networker: SwarmNetworker, _ paths: DaemonPaths) async {
-            if case .running(let note) = DaemonPresence.probe(paths) { await join(networker, note) }
+        ///
+        /// - Returns: Where the daemon is; nil if there is none to connect to.
+        package static func join(_ networker: SwarmNetworker, _ paths: DaemonPaths) async -> SocketAddress? {
+            guard case .running(let note) = DaemonPresence.probe(paths) else { return nil }
+            return await join(networker, note)
         }
 
         /// The same, with what is known of the daemon.
-        package static func join(_ networker: SwarmNetworker, _ note: DaemonNote) async {
+        @discardableResult
+        package static func join(_ networker: SwarmNetworker, _ note: DaemonNote) async -> SocketAddress? {
             var options = ControlClient.options
             options.timeout = timeLimit
             let settings = options
@@ -26,9 +30,10 @@
             // Until it has bound its sockets there is nobody to connect to.
             guard let answer, answer.totals.seeds > 0, let key = PublicKey(answer.network.publicKey),
                 let port = SocketAddress(text: answer.network.localAddress)?.port
-            else { return }
+            else { return nil }
             let address = SocketAddress(ipv4: 127, 0, 0, 1, port: port)
             await networker.swarm.joinPeer(key, relayAddresses: [address])
+            return address
         }
     }
 #endif

@@ -31,6 +31,13 @@
             return withUnsafeBytes(of: &address.sun_path) { $0.count } - 1
         }()
 
+        /// What the system says of an error, as the end of a sentence.
+        private static func reason(_ error: any Error) -> String {
+            let text = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError)
+                .localizedDescription
+            return text.hasSuffix(".") ? String(text.dropLast()) : text
+        }
+
         /// Makes the folder, readable by its owner only.
         ///
         /// - Throws: ``DaemonProcessError`` if that cannot be, or if the path is too long for a socket.
@@ -41,11 +48,17 @@
                     "The path \(folder) is too long: a socket in it must have a path of at most "
                         + "\(DaemonPaths.socketPathByteCount) bytes. Choose a shorter one")
             }
+            // A link counts as what it leads to: systemd gives a service whose user it makes up such a folder.
+            let place = realpath(folder, nil).map { pointer in
+                defer { free(pointer) }
+                return String(cString: pointer)
+            }
+            let folder = place ?? folder
             do {
                 try FileManager.default.createDirectory(
                     atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             } catch {
-                throw DaemonProcessError(.files, "The folder \(folder) cannot be made: \(error.localizedDescription)")
+                throw DaemonProcessError(.files, "The folder \(folder) cannot be made: \(DaemonPaths.reason(error))")
             }
             let owner = try? FileManager.default.attributesOfItem(atPath: folder)[.ownerAccountID] as? NSNumber
             guard owner?.uint32Value == geteuid() else {

@@ -52,6 +52,7 @@ package struct TreeBlock: Sendable {
             }
         }
         guard let index, let key else { throw .malformed }
+        guard index.count <= TreeLimits.indexByteCount else { throw .invalidStructure }
         guard key.count <= TreeLimits.keyByteCount else { throw .keyTooLarge }
         self.init(
             sequence: sequence, bytes: bytes, index: index, key: key, value: value.map { .present($0) } ?? .absent)
