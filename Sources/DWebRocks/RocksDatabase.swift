@@ -18,6 +18,7 @@ final class RocksDatabase: @unchecked Sendable {
     private let writeOptions: OpaquePointer
     private let syncWriteOptions: OpaquePointer
     private let flushOptions: OpaquePointer
+    private let largeBatch = ReusedBatch()
     private let unwrittenLargeByteCount = Mutex(0)
     private let path: String
     private let hasFailed = Mutex(false)
@@ -274,8 +275,19 @@ final class RocksDatabase: @unchecked Sendable {
     func apply(_ batch: WriteBatch, isSynchronous: Bool) throws(PortError) {
         // A property of the thread, and calls come from several.
         rocksdb_set_perf_level(RocksDatabase.uncounted)
-        let native = BatchRecord(batch, family: familyNumber).makeNative()
-        defer { rocksdb_writebatch_destroy(native) }
+        if batch.largeByteCount > 0 {
+            try largeBatch.with(batch, family: family) { (native) throws(PortError) in
+                try write(native, isSynchronous: isSynchronous)
+            }
+            writeEarly(batch.largeByteCount)
+        } else {
+            let native = BatchRecord(batch, family: familyNumber).makeNative()
+            defer { rocksdb_writebatch_destroy(native) }
+            try write(native, isSynchronous: isSynchronous)
+        }
+    }
+
+    private func write(_ native: OpaquePointer, isSynchronous: Bool) throws(PortError) {
         let message = hasFailed.withLock { hasFailed -> String? in
             // A writer that waited for another one, whose write was refused; trying again aborts the process where the
             // library has its assertions on.
@@ -290,7 +302,6 @@ final class RocksDatabase: @unchecked Sendable {
             let isFull = message.contains("No space left")
             throw PortError(isFull ? .noSpace : .failed, "The database cannot be written: \(message)")
         }
-        if batch.largeByteCount > 0 { writeEarly(batch.largeByteCount) }
     }
 
     /// Starts writing the buffer to files, in the background, once it holds enough of large values.
