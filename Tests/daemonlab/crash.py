@@ -49,6 +49,8 @@ class Lab:
         self.unsure_seeds = set()
         self.unsure_topics = set()
         self.limit = None
+        # Of two clients that set it at once, nobody knows whose value stays.
+        self.limit_lock = threading.Lock()
         self.kills = 0
         self.starts = []
         self.acknowledged = 0
@@ -138,10 +140,10 @@ class Lab:
             self.unsure_topics.add(topic)
         else:
             limit = generator.randrange(10 ** 9, 10 ** 10)
-            if self.at("limits", "--storage", str(limit), "--quiet") is not None:
-                self.limit = limit
-                return True
-            self.limit = None
+            with self.limit_lock:
+                is_set = self.at("limits", "--storage", str(limit), "--quiet") is not None
+                self.limit = limit if is_set else None
+            return is_set
         return False
 
     def load(self, stop):
