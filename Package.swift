@@ -81,6 +81,8 @@ let package = Package(
         library("DWebPosix", ["DWebBase", "DWebPorts", "CDatagram", nioCore, nioPosix]),
         .target(name: "CDatagram"),
         .target(name: "CChecksum"),
+        // For programs only: it replaces operators.
+        .target(name: "CPieces"),
         library("DWebRocks", ["DWebPorts", "CRocksDB", "CChecksum", "CDatagram"]),
         library("DWebSimulation", ["DWebBase", "DWebPorts", collections]),
         // Ring 3: actors.
@@ -133,7 +135,7 @@ let package = Package(
         .executableTarget(
             name: "DWebCLI",
             dependencies: parts + [
-                "DWeb", "DWebLab", "DWebEssentials", argumentParser, logging, unixSignals,
+                "DWeb", "DWebLab", "DWebEssentials", "CPieces", argumentParser, logging, unixSignals,
                 .target(name: "DWebDaemonKit", condition: .when(traits: ["Daemon"])),
                 .target(name: "DWebDaemonProto", condition: .when(traits: ["Daemon"])),
                 .target(name: "DWebDaemonServer", condition: .when(traits: ["Daemon"])),
@@ -182,7 +184,8 @@ let package = Package(
                 daemonOnly("GRPCCore", "grpc-swift-2"), daemonOnly("Hummingbird", "hummingbird"),
                 daemonOnly("HTTPTypes", "swift-http-types"), daemonOnly("SwiftProtobuf", "swift-protobuf"),
             ]),
-        tests("DWebCLITests", parts + ["DWeb", "DWebCLI", "DWebEssentials", "DWebSimulation", argumentParser]),
+        tests(
+            "DWebCLITests", parts + ["CPieces", "DWeb", "DWebCLI", "DWebEssentials", "DWebSimulation", argumentParser]),
         tests("ScenarioTests", parts + ["DWeb", "DWebLogCore", "DWebWireCore", "DWebSimulation", "DWebTestSupport"]),
         tests("ArchitectureTests", []),
         tests("FuzzTests", ["DWebBase", "DWebFuzzTargets"]),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CPieces
 import DWeb
 
 /// The program.
@@ -45,10 +46,14 @@ struct DWebCommand: AsyncParsableCommand {
         #endif
     }
 
+    // Two left half of the page faults of large blocks, four gained nothing and stayed in memory.
+    private static let keptPieceCount: Int32 = 3
+
     /// Runs the command line and turns every failure into one sentence and its exit code.
     static func main() async {
         // The loop does nearly all work, so threads have little to contend for.
         ProcessMemory.limitArenas(to: 2)
+        dweb_keep_pieces(RocksStorage.writeBufferPieceByteCount, DWebCommand.keptPieceCount)
         ParentWatch.startIfAsked()
         do {
             do {

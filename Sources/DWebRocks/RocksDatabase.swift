@@ -40,9 +40,6 @@ final class RocksDatabase: @unchecked Sendable {
     private static let blockCacheByteCount = 4 << 20
     // For each of several open files; every batch is handed to the system anyway.
     private static let fileBufferByteCount: UInt64 = 256 << 10
-    // A buffer grows by such pieces. The C library takes them from the system and gives them back (`ProcessMemory`); from
-    // smaller ones it kept 12 MiB that nothing used. Pages take memory when they are written.
-    private static let writeBufferPieceByteCount = 1 << 20
     // Large values only pass through a buffer on their way to blob files: they are written before it is full.
     private static let largeByteCount = 2 << 20
     // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.
@@ -173,7 +170,7 @@ final class RocksDatabase: @unchecked Sendable {
         rocksdb_options_set_blob_compression_type(options, Int32(rocksdb_no_compression))
         rocksdb_options_set_write_buffer_size(options, writeBufferByteCount)
         rocksdb_options_set_max_write_buffer_number(options, writeBufferCount)
-        rocksdb_options_set_arena_block_size(options, writeBufferPieceByteCount)
+        rocksdb_options_set_arena_block_size(options, RocksStorage.writeBufferPieceByteCount)
         // Small tables are merged less often, since a log is mostly appended to.
         rocksdb_options_set_level0_file_num_compaction_trigger(options, mergeTableCount)
         rocksdb_options_set_level0_slowdown_writes_trigger(options, slowdownTableCount)

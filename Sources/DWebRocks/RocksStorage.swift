@@ -2,6 +2,12 @@ public import DWebPorts
 
 /// Stores on disk, one directory each, in the layout of the living network: spec 40 sections 12 to 16.
 public struct RocksStorage: StorageProvider {
+    // The C library takes them from the system and gives them back (`ProcessMemory`); from smaller ones it kept 12 MiB that
+    // nothing used. Pages take memory when they are written.
+    /// Bytes of the pieces by which the write buffers of a store grow. Each is one C++ array; a program may keep some for
+    /// the next buffer.
+    public static let writeBufferPieceByteCount = 1 << 20
+
     /// The provider; it has no state.
     public init() {}
 
