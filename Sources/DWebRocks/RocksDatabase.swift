@@ -37,11 +37,11 @@ final class RocksDatabase: @unchecked Sendable {
     private static let writeBufferByteCount = 4 << 20
     private static let writeBufferCount: Int32 = 5
     // Data, indexes and filters: those of one table of the largest size are 1.6 MB.
-    private static let blockCacheByteCount = 4 << 20
+    private static let blockCacheByteCount = 3 << 20
     // For each of several open files; every batch is handed to the system anyway.
     private static let fileBufferByteCount: UInt64 = 256 << 10
     // Large values only pass through a buffer on their way to blob files: they are written before it is full.
-    private static let largeByteCount = 2 << 20
+    private static let largeByteCount = 3 << 20
     // As many small tables as the reference's trigger of four has in large ones would be 64; reads look at each.
     private static let mergeTableCount: Int32 = 12
     // Merging small tables may lag behind for a while before writers are slowed down, or stopped.
