@@ -373,4 +373,38 @@ import Testing
             #expect(all.allSatisfy { model[$0.key] == $0.value })
         }
     }
+
+    /// What batches of appends look like: runs in several regions, forwards and backwards, over keys that share many
+    /// bytes and end before, at and behind a word.
+    @Test func memoryAgreesWithADictionaryUnderRuns() async throws {
+        var random = SystemRandomNumberGenerator()
+        try await withStore(.memory) { store in
+            var model: [[UInt8]: [UInt8]] = [:]
+            for round in 0..<200 {
+                var batch = WriteBatch()
+                for _ in 0..<Int.random(in: 1...4, using: &random) {
+                    let prefix = [UInt8](repeating: 200, count: Int.random(in: 4..<14, using: &random))
+                    let start = Int.random(in: 0..<60_000, using: &random)
+                    let step = [-1, 1, 1, 2].randomElement(using: &random)!
+                    for offset in 0..<Int.random(in: 1...600, using: &random) {
+                        let number = (start + offset * step) & 0xffff
+                        let key = prefix + [UInt8(number >> 8), UInt8(number & 255)]
+                        if round % 5 == 4 {
+                            batch.delete(key)
+                            model[key] = nil
+                        } else {
+                            batch.put(key, [UInt8(round), UInt8(offset & 255)])
+                            model[key] = [UInt8(round), UInt8(offset & 255)]
+                        }
+                    }
+                }
+                try await store.apply(batch, durability: .processCrash)
+            }
+            let all = try await store.entries(from: [], to: [255], limit: .max, isReversed: false)
+            #expect(all.map(\.key) == model.keys.sorted { $0.lexicographicallyPrecedes($1) })
+            #expect(all.allSatisfy { model[$0.key] == $0.value })
+            let keys = Array(model.keys)
+            #expect(try await store.read(keys) == keys.map { model[$0] })
+        }
+    }
 }
