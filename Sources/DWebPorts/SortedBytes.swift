@@ -3,14 +3,9 @@
 /// Inserting in order or at random costs a binary search and a short move; copying the whole map costs one reference
 /// per chunk, which makes snapshots cheap.
 struct SortedBytes: Sendable {
-    private struct Chunk: Sendable {
-        var keys: [[UInt8]] = []
-        var values: [[UInt8]] = []
-    }
-
     // Large enough that the list of chunks stays short, small enough that a move within one is cheap.
     private static let chunkEntryLimit = 512
-    private var chunks: [Chunk] = []
+    private var chunks: [[KeyValueEntry]] = []
     // A batch writes runs of keys that follow each other: what lies behind the last one is tried before all is searched.
     private var recentChunk = 0
     private var recentIndex = 0
@@ -22,7 +17,7 @@ struct SortedBytes: Sendable {
     subscript(key: [UInt8]) -> [UInt8]? {
         get {
             guard let position = position(of: key), position.isPresent else { return nil }
-            return chunks[position.chunk].values[position.index]
+            return chunks[position.chunk][position.index].value
         }
         set {
             if let newValue {
@@ -38,15 +33,14 @@ struct SortedBytes: Sendable {
         guard SortedBytes.isLess(start, end) else { return }
         var chunkIndex = max(0, chunkIndex(for: start))
         while chunkIndex < chunks.count {
-            let lower = lowerBound(start, in: chunks[chunkIndex].keys)
-            let upper = lowerBound(end, in: chunks[chunkIndex].keys)
-            let isLast = upper < chunks[chunkIndex].keys.count
+            let lower = lowerBound(start, in: chunks[chunkIndex])
+            let upper = lowerBound(end, in: chunks[chunkIndex])
+            let isLast = upper < chunks[chunkIndex].count
             if lower < upper {
-                chunks[chunkIndex].keys.removeSubrange(lower..<upper)
-                chunks[chunkIndex].values.removeSubrange(lower..<upper)
+                chunks[chunkIndex].removeSubrange(lower..<upper)
                 count -= upper - lower
             }
-            if chunks[chunkIndex].keys.isEmpty {
+            if chunks[chunkIndex].isEmpty {
                 chunks.remove(at: chunkIndex)
             } else {
                 chunkIndex += 1
@@ -62,19 +56,17 @@ struct SortedBytes: Sendable {
         var chunkIndex = max(0, chunkIndex(for: isReversed ? end : start))
         while chunks.indices.contains(chunkIndex) {
             let chunk = chunks[chunkIndex]
-            let range =
-                lowerBound(
-                    start, in: chunk.keys)..<max(
-                    lowerBound(start, in: chunk.keys), lowerBound(end, in: chunk.keys))
+            let lower = lowerBound(start, in: chunk)
+            let range = lower..<max(lower, lowerBound(end, in: chunk))
             for index in isReversed ? Array(range.reversed()) : Array(range) {
-                result.append(KeyValueEntry(key: chunk.keys[index], value: chunk.values[index]))
+                result.append(chunk[index])
                 if result.count == limit { return result }
             }
             if isReversed {
                 if range.lowerBound > 0 { return result }
                 chunkIndex -= 1
             } else {
-                if range.upperBound < chunk.keys.count { return result }
+                if range.upperBound < chunk.count { return result }
                 chunkIndex += 1
             }
         }
@@ -104,8 +96,9 @@ struct SortedBytes: Sendable {
     }
 
     private mutating func put(_ key: [UInt8], _ value: [UInt8]) {
+        let entry = KeyValueEntry(key: key, value: value)
         guard let position = position(of: key) else {
-            chunks.append(Chunk(keys: [key], values: [value]))
+            chunks.append([entry])
             count = 1
             return
         }
@@ -113,19 +106,20 @@ struct SortedBytes: Sendable {
         recentChunk = position.chunk
         recentIndex = position.index
         if position.isPresent {
-            chunks[position.chunk].values[position.index] = value
+            chunks[position.chunk][position.index] = entry
             return
         }
-        chunks[position.chunk].keys.insert(key, at: position.index)
-        chunks[position.chunk].values.insert(value, at: position.index)
+        if position.index == chunks[position.chunk].count {
+            chunks[position.chunk].append(entry)
+        } else {
+            chunks[position.chunk].insert(entry, at: position.index)
+        }
         count += 1
-        let entryCount = chunks[position.chunk].keys.count
+        let entryCount = chunks[position.chunk].count
         guard entryCount > SortedBytes.chunkEntryLimit else { return }
         let split = SortedBytes.splitIndex(entryCount, inserted: position.index, isSequential: isSequential)
-        let tail = Chunk(
-            keys: Array(chunks[position.chunk].keys[split...]), values: Array(chunks[position.chunk].values[split...]))
-        chunks[position.chunk].keys.removeSubrange(split...)
-        chunks[position.chunk].values.removeSubrange(split...)
+        let tail = Array(chunks[position.chunk][split...])
+        chunks[position.chunk].removeSubrange(split...)
         chunks.insert(tail, at: position.chunk + 1)
         if recentIndex >= split {
             recentChunk += 1
@@ -144,30 +138,28 @@ struct SortedBytes: Sendable {
 
     private mutating func remove(_ key: [UInt8]) {
         guard let position = position(of: key), position.isPresent else { return }
-        chunks[position.chunk].keys.remove(at: position.index)
-        chunks[position.chunk].values.remove(at: position.index)
+        chunks[position.chunk].remove(at: position.index)
         count -= 1
-        if chunks[position.chunk].keys.isEmpty { chunks.remove(at: position.chunk) }
+        if chunks[position.chunk].isEmpty { chunks.remove(at: position.chunk) }
     }
 
     private func position(of key: [UInt8]) -> (chunk: Int, index: Int, isPresent: Bool)? {
         guard !chunks.isEmpty else { return nil }
         let chunk = isInRecentChunk(key) ? recentChunk : max(0, chunkIndex(for: key))
-        let keys = chunks[chunk].keys
-        let index = indexBehindRecent(key, in: keys, chunk) ?? lowerBound(key, in: keys)
-        return (chunk, index, index < keys.count && keys[index] == key)
+        let index = indexBehindRecent(key, in: chunk) ?? lowerBound(key, in: chunks[chunk])
+        return (chunk, index, index < chunks[chunk].count && chunks[chunk][index].key == key)
     }
 
     private func isInRecentChunk(_ key: [UInt8]) -> Bool {
-        guard recentChunk < chunks.count, !SortedBytes.isLess(key, chunks[recentChunk].keys[0]) else { return false }
-        return recentChunk + 1 == chunks.count || SortedBytes.isLess(key, chunks[recentChunk + 1].keys[0])
+        guard recentChunk < chunks.count, !SortedBytes.isLess(key, chunks[recentChunk][0].key) else { return false }
+        return recentChunk + 1 == chunks.count || SortedBytes.isLess(key, chunks[recentChunk + 1][0].key)
     }
 
-    private func indexBehindRecent(_ key: [UInt8], in keys: [[UInt8]], _ chunk: Int) -> Int? {
-        guard chunk == recentChunk, recentIndex < keys.count else { return nil }
-        guard SortedBytes.isLess(keys[recentIndex], key) else { return nil }
+    private func indexBehindRecent(_ key: [UInt8], in chunk: Int) -> Int? {
+        guard chunk == recentChunk, recentIndex < chunks[chunk].count else { return nil }
+        guard SortedBytes.isLess(chunks[chunk][recentIndex].key, key) else { return nil }
         let next = recentIndex + 1
-        return next == keys.count || !SortedBytes.isLess(keys[next], key) ? next : nil
+        return next == chunks[chunk].count || !SortedBytes.isLess(chunks[chunk][next].key, key) ? next : nil
     }
 
     /// The last chunk whose first key is not above `key`; -1 if there is none.
@@ -176,18 +168,18 @@ struct SortedBytes: Sendable {
         var high = chunks.count
         while low < high {
             let middle = (low + high) / 2
-            if SortedBytes.isLess(key, chunks[middle].keys[0]) { high = middle } else { low = middle + 1 }
+            if SortedBytes.isLess(key, chunks[middle][0].key) { high = middle } else { low = middle + 1 }
         }
         return low - 1
     }
 
     /// The index of the first key that is not below `key`.
-    private func lowerBound(_ key: [UInt8], in keys: [[UInt8]]) -> Int {
+    private func lowerBound(_ key: [UInt8], in entries: [KeyValueEntry]) -> Int {
         var low = 0
-        var high = keys.count
+        var high = entries.count
         while low < high {
             let middle = (low + high) / 2
-            if SortedBytes.isLess(keys[middle], key) { low = middle + 1 } else { high = middle }
+            if SortedBytes.isLess(entries[middle].key, key) { low = middle + 1 } else { high = middle }
         }
         return low
     }
