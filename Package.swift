@@ -70,7 +70,8 @@ let package = Package(
         .systemLibrary(
             name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"]), .brew(["rocksdb"])]),
         library("DWebBase", []),
-        library("DWebCrypto", ["DWebBase", "CSodium"]),
+        library("DWebCrypto", ["DWebBase", "CBlake2b", "CSodium"]),
+        .target(name: "CBlake2b"),
         // Ring 1: pure cores.
         library("DWebLogCore", ["DWebBase", "DWebCrypto", collections]),
         library("DWebWireCore", ["DWebBase", "DWebCrypto", collections]),
@@ -143,7 +144,7 @@ let package = Package(
             ], swiftSettings: settings),
         // Tests.
         tests("DWebBaseTests", ["DWebBase", "DWebTestSupport"]),
-        tests("DWebCryptoTests", ["DWebBase", "DWebCrypto", "DWebTestSupport"]),
+        tests("DWebCryptoTests", ["CBlake2b", "DWebBase", "DWebCrypto", "DWebTestSupport"]),
         tests("DWebLogCoreTests", ["DWebBase", "DWebCrypto", "DWebLogCore", "DWebTestSupport"]),
         tests("DWebWireCoreTests", ["DWebBase", "DWebCrypto", "DWebWireCore", "DWebTestSupport"]),
         tests("DWebDHTCoreTests", ["DWebBase", "DWebCrypto", "DWebDHTCore", "DWebTestSupport"]),

@@ -14,7 +14,7 @@ import Testing
     /// Every target with what it may import.
     private static let allowedImports: [String: Set<String>] = [
         "DWebBase": [],
-        "DWebCrypto": ["DWebBase", "CSodium"],
+        "DWebCrypto": ["DWebBase", "CBlake2b", "CSodium"],
         "DWebLogCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],
         "DWebWireCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],
         "DWebDHTCore": ["DWebBase", "DWebCrypto", "DequeModule", "OrderedCollections", "HeapModule"],

@@ -37,6 +37,18 @@ package struct TreeNode: Hashable, Sendable {
             hash: MerkleHash.parent(byteCount: size, left: left.hash, right: right.hash))
     }
 
+    /// The parents of siblings that follow each other: of the first two nodes, the next two, and so on.
+    package static func parents(of nodes: [TreeNode]) -> [TreeNode] {
+        let pairs = stride(from: 0, to: nodes.count, by: 2).map { left in
+            MerkleHash.Siblings(
+                byteCount: nodes[left].size &+ nodes[left + 1].size, left: nodes[left].hash,
+                right: nodes[left + 1].hash)
+        }
+        return zip(pairs, MerkleHash.parents(pairs)).enumerated().map { offset, parent in
+            TreeNode(index: FlatTree.parent(nodes[2 * offset].index), size: parent.0.byteCount, hash: parent.1)
+        }
+    }
+
     /// Reads `uint index, uint size, fixed32 hash`.
     package init(from reader: inout ByteReader) throws(CodecError) {
         index = try reader.readUInt()
