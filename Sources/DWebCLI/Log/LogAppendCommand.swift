@@ -35,16 +35,17 @@ struct LogAppendCommand: AsyncParsableCommand {
     }
 
     private func append() async throws {
-        let source = UncheckedTransfer(try BlockSource(path: file, isLines: lines))
+        let input = try BlockSource.open(file)
         let console = output.console
         try await Node.withStore(path: storeOptions.path) { _, store in
             let database = try await openLog(log, in: store, createNamed: true)
             guard database.isWritable else {
                 throw CommandFailure(.storage, "The log \(database.key.text) can only be written where it was made.")
             }
+            let source = BlockSource(input, isLines: lines)
             let first = database.length
             var meter = ProgressMeter(label: "Appended", total: nil)
-            while let blocks = try source.value.nextBatch() {
+            while let blocks = try source.nextBatch() {
                 try Task.checkCancellation()
                 try await database.append(blocks)
                 console.showProgress(meter.line(bytes: database.byteLength, peers: nil))

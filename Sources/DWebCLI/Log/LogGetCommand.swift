@@ -43,7 +43,7 @@ struct LogGetCommand: AsyncParsableCommand {
     private func fetch() async throws {
         let key = try PublicKey(text: key)
         guard timeout > 0 else { throw ValidationError("The timeout must be above zero.") }
-        let sink = UncheckedTransfer(try FileSink(path: out))
+        let sink = try FileSink(path: out)
         let console = output.console
         let started = Date()
         do {
@@ -65,22 +65,22 @@ struct LogGetCommand: AsyncParsableCommand {
                     group.cancelAll()
                 }
                 let length = database.length
-                try await writeBlocks(database, length: length, to: sink.value, node: node, console: console)
-                try sink.value.finish()
+                let byteCount = try await writeBlocks(database, length: length, to: sink, console: console)
+                try sink.finish()
                 let seconds = Date().timeIntervalSince(started)
                 let fetched = Fetched(
-                    key: key.text, length: length, byteLength: sink.value.byteCount,
+                    key: key.text, length: length, byteLength: byteCount,
                     downloadedBytes: database.statistics.downloadedByteCount, seconds: seconds,
-                    bytesPerSecond: Double(sink.value.byteCount) / max(0.001, seconds), out: out)
+                    bytesPerSecond: Double(byteCount) / max(0.001, seconds), out: out)
                 if output.json || out != "-" {
                     if output.json { console.emit(fetched, text: "") }
                 }
                 console.say(
-                    "Verified \(Format.count(length, "block")), \(Format.bytes(sink.value.byteCount)), "
+                    "Verified \(Format.count(length, "block")), \(Format.bytes(byteCount)), "
                         + "in \(Format.duration(seconds: seconds)) (\(Format.rate(fetched.bytesPerSecond))).")
             }
         } catch {
-            sink.value.discard()
+            sink.discard()
             throw error
         }
     }
@@ -101,12 +101,14 @@ struct LogGetCommand: AsyncParsableCommand {
                 : "No peer with this log was found within \(Format.duration(seconds: timeout)).")
     }
 
+    /// Writes the log's blocks and returns how many bytes they are.
     private func writeBlocks(
-        _ database: DDatabase, length: UInt64, to sink: FileSink, node: Node, console: Console
-    ) async throws {
+        _ database: DDatabase, length: UInt64, to sink: FileSink, console: Console
+    ) async throws -> UInt64 {
         let total = database.byteLength
         var meter = ProgressMeter(label: "Fetched", total: total)
         var lastShown = Date.distantPast
+        var byteCount: UInt64 = 0
         // The download runs ahead of the writer, which verifies by reading what was stored.
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await database.download(0..<length) }
@@ -114,14 +116,16 @@ struct LogGetCommand: AsyncParsableCommand {
             var count: UInt64 = 0
             while count < length, let block = try await iterator.next() {
                 try sink.write(block)
+                byteCount += UInt64(block.count)
                 count += 1
                 if Date().timeIntervalSince(lastShown) > 0.2 {
                     lastShown = Date()
-                    console.showProgress(meter.line(bytes: sink.byteCount, peers: database.peerCount))
+                    console.showProgress(meter.line(bytes: byteCount, peers: database.peerCount))
                 }
             }
             console.endProgress()
             try await group.waitForAll()
         }
+        return byteCount
     }
 }

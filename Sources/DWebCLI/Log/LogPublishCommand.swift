@@ -39,17 +39,17 @@ struct LogPublishCommand: AsyncParsableCommand {
 
     private func publish() async throws {
         // Checked before anything is opened, so that a typing error costs nothing.
-        let source = try BlockSource(path: file, isLines: lines)
+        let input = try BlockSource.open(file)
         let isStandardInput = file == "-"
         let logName =
             name
             ?? (isStandardInput ? "stdin/\(UUID().uuidString)" : URL(fileURLWithPath: file).standardizedFileURL.path)
         let console = output.console
-        let box = UncheckedTransfer(source)
         try await Node.with(storePath: storeOptions.path, network: network) { node in
             let database = try await node.store.database(named: logName)
             try await fillLog(
-                database, from: box.value, total: isStandardInput ? nil : fileByteCount(), console: console)
+                database, from: BlockSource(input, isLines: lines), total: isStandardInput ? nil : fileByteCount(),
+                console: console)
             ProcessMemory.giveBackUnused()
             let announcement = Announcement(
                 discoveryKey: database.discoveryKey, networker: node.networker, neighbor: node.neighbor)

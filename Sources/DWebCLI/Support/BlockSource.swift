@@ -14,19 +14,23 @@ final class BlockSource {
     // A line is a block, and a block must fit one message; spec 40 section 2.
     private static let lineByteLimit = 15 << 20
 
-    /// Opens `path`; `-` is standard input.
-    init(path: String, isLines: Bool) throws {
+    /// Cuts what `input` has from here on.
+    init(_ input: FileDescriptor, isLines: Bool) {
+        self.input = input
         self.isLines = isLines
-        if path == "-" {
-            input = .standardInput
-            return
-        }
+    }
+
+    /// Opens the file `path` to be cut; `-` is standard input.
+    ///
+    /// By itself, so that a mistyped name costs nothing: commands call it before they open a store or a node.
+    static func open(_ path: String) throws -> FileDescriptor {
+        if path == "-" { return .standardInput }
         switch FileKind(at: path) {
         case .file: break
         case .folder: throw CommandFailure(.storage, "'\(path)' is a folder, not a file.")
         case nil: throw CommandFailure(.storage, "There is no file '\(path)'.")
         }
-        input = try FileDescriptor.opening(path)
+        return try FileDescriptor.opening(path)
     }
 
     /// The next blocks, a few megabytes of them at most; nil at the end.

@@ -1,12 +1,10 @@
 import DWebEssentials
 
 /// Writes blocks to a file that appears under its name only when it is whole, or to standard output.
-final class FileSink {
+struct FileSink: Sendable {
     private let path: String?
     private let partialPath: String
     private let file: FileDescriptor
-    /// The bytes written.
-    private(set) var byteCount: UInt64 = 0
 
     /// Opens a file beside `path`; `-` is standard output.
     init(path: String) throws {
@@ -37,7 +35,6 @@ final class FileSink {
         } catch {
             throw CommandFailure(.storage, "The output cannot be written: \(error).")
         }
-        byteCount += UInt64(block.count)
     }
 
     /// Gives the file its name.
