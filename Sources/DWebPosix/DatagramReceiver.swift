@@ -130,10 +130,8 @@ final class DatagramReceiver: ChannelInboundHandler {
 }
 
 /// The memory that all sockets of one loop receive into, one after the other: a quarter of a megabyte, which a process
-/// with hundreds of sockets should not have for each.
-///
-/// Unchecked because it is confined to the thread of its loop, on which one receive ends before the next begins.
-final class ReceiveScratch: @unchecked Sendable {
+/// with hundreds of sockets should not have for each. On a loop, one receive ends before the next begins.
+final class ReceiveScratch {
     var batch = DatagramBatch()
     var arrivals = [dweb_arrival](repeating: dweb_arrival(), count: DatagramReceiver.slotCount)
 }

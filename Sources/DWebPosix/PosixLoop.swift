@@ -8,7 +8,7 @@ import Synchronization
 public final class PosixLoop: RuntimeLoop {
     let eventLoop: any EventLoop
     private let group: MultiThreadedEventLoopGroup
-    let receiveScratch = ReceiveScratch()
+    let receiveScratch: NIOLoopBoundBox<ReceiveScratch>
 
     private struct Queue {
         var jobs: [UnownedJob] = []
@@ -23,6 +23,7 @@ public final class PosixLoop: RuntimeLoop {
     public init() {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         eventLoop = group.next()
+        receiveScratch = .makeBoxSendingValue(ReceiveScratch(), eventLoop: eventLoop)
     }
 
     /// Nanoseconds of the system's monotonic clock.

@@ -65,7 +65,7 @@ public struct PosixNetwork: NetworkProvider {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramReceiver(scratch: scratch, receive: receive))
+                        DatagramReceiver(scratch: scratch.value, receive: receive))
                 }
             }
     }
