@@ -6,49 +6,32 @@ extension MerkleHash {
     /// So many hashes are made together.
     package static let togetherCount = 4
 
-    /// Two children and the sum of their sizes; see ``MerkleHash/parent(byteCount:left:right:)``.
-    package struct Siblings: Sendable {
-        /// The sum of both children's sizes.
-        package var byteCount: UInt64
-        /// The hash of the child with the smaller tree index.
-        package var left: Bytes32
-        /// The hash of the child with the larger tree index.
-        package var right: Bytes32
-
-        /// Puts a pair together.
-        package init(byteCount: UInt64, left: Bytes32, right: Bytes32) {
-            self.byteCount = byteCount
-            self.left = left
-            self.right = right
-        }
-    }
-
     /// The ``leaf(_:)-([UInt8])`` of each of `blocks`, in their order.
     package static func leaves(_ blocks: [[UInt8]]) -> [Bytes32] {
-        var hashes: [Bytes32] = []
-        hashes.reserveCapacity(blocks.count)
-        while hashes.count < blocks.count {
-            let start = hashes.count
-            if let four = FourHashes(ofLeaves: blocks, from: start) {
-                four.append(to: &hashes)
-            } else {
-                hashes.append(leaf(blocks[start]))
-            }
-        }
-        return hashes
+        hashes(blocks.count, four: { FourHashes(ofLeaves: blocks, from: $0) }, one: { leaf(blocks[$0]) })
     }
 
+    /// What ``parent(byteCount:left:right:)`` takes.
+    package typealias Children = (byteCount: UInt64, left: Bytes32, right: Bytes32)
+
     /// The ``parent(byteCount:left:right:)`` of each of `pairs`, in their order.
-    package static func parents(_ pairs: [Siblings]) -> [Bytes32] {
+    package static func parents(_ pairs: [Children]) -> [Bytes32] {
+        hashes(
+            pairs.count, four: { FourHashes(ofParents: pairs, from: $0) },
+            one: { parent(byteCount: pairs[$0].byteCount, left: pairs[$0].left, right: pairs[$0].right) })
+    }
+
+    /// Hashes 0 to `count`: four from an index on where they can be made together, else one.
+    private static func hashes(
+        _ count: Int, four: (Int) -> FourHashes?, one: (Int) -> Bytes32
+    ) -> [Bytes32] {
         var hashes: [Bytes32] = []
-        hashes.reserveCapacity(pairs.count)
-        while hashes.count < pairs.count {
-            let start = hashes.count
-            if let four = FourHashes(ofParents: pairs, from: start) {
+        hashes.reserveCapacity(count)
+        while hashes.count < count {
+            if let four = four(hashes.count) {
                 four.append(to: &hashes)
             } else {
-                let pair = pairs[start]
-                hashes.append(parent(byteCount: pair.byteCount, left: pair.left, right: pair.right))
+                hashes.append(one(hashes.count))
             }
         }
         return hashes
@@ -95,7 +78,7 @@ private struct FourHashes {
     }
 
     /// Nil where there are not four pairs from `start` on.
-    init?(ofParents pairs: [MerkleHash.Siblings], from start: Int) {
+    init?(ofParents pairs: [MerkleHash.Children], from start: Int) {
         guard FourHashes.isAvailable, pairs.count - start >= MerkleHash.togetherCount else { return nil }
         let headByteCount = FourHashes.headByteCount + 2 * Bytes32.byteCount
         make((nil, nil, nil, nil), (0, 0, 0, 0), headByteCount: headByteCount) { lane, head in

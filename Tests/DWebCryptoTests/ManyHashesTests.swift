@@ -29,10 +29,8 @@ import Testing
 
     @Test func parentsAgree() {
         for count in 0..<20 {
-            let pairs = (0..<count).map { index in
-                MerkleHash.Siblings(
-                    byteCount: UInt64(index) << 40 | 77, left: MerkleHash.leaf([UInt8(index)]),
-                    right: MerkleHash.leaf([0, UInt8(index)]))
+            let pairs: [MerkleHash.Children] = (0..<count).map { index in
+                (UInt64(index) << 40 | 77, MerkleHash.leaf([UInt8(index)]), MerkleHash.leaf([0, UInt8(index)]))
             }
             #expect(
                 MerkleHash.parents(pairs)

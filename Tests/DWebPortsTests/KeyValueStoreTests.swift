@@ -341,6 +341,15 @@ import Testing
         }
     }
 
+    /// Whether scans and reads of `store` give exactly `model`.
+    private func expect(_ store: any KeyValueStore, holds model: [[UInt8]: [UInt8]]) async throws {
+        let all = try await store.entries(from: [], to: [255, 255], limit: .max, isReversed: false)
+        #expect(all.map(\.key) == model.keys.sorted { $0.lexicographicallyPrecedes($1) })
+        #expect(all.allSatisfy { model[$0.key] == $0.value })
+        let keys = Array(model.keys)
+        #expect(try await store.read(keys) == keys.map { model[$0] })
+    }
+
     @Test func memoryAgreesWithADictionaryUnderRandomChanges() async throws {
         var random = SystemRandomNumberGenerator()
         try await withStore(.memory) { store in
@@ -368,9 +377,7 @@ import Testing
                 }
                 try await store.apply(batch, durability: .processCrash)
             }
-            let all = try await store.entries(from: [], to: [255, 255], limit: .max, isReversed: false)
-            #expect(all.map(\.key) == model.keys.sorted { $0.lexicographicallyPrecedes($1) })
-            #expect(all.allSatisfy { model[$0.key] == $0.value })
+            try await expect(store, holds: model)
         }
     }
 
@@ -400,11 +407,7 @@ import Testing
                 }
                 try await store.apply(batch, durability: .processCrash)
             }
-            let all = try await store.entries(from: [], to: [255], limit: .max, isReversed: false)
-            #expect(all.map(\.key) == model.keys.sorted { $0.lexicographicallyPrecedes($1) })
-            #expect(all.allSatisfy { model[$0.key] == $0.value })
-            let keys = Array(model.keys)
-            #expect(try await store.read(keys) == keys.map { model[$0] })
+            try await expect(store, holds: model)
         }
     }
 }

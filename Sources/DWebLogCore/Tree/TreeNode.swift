@@ -39,10 +39,8 @@ package struct TreeNode: Hashable, Sendable {
 
     /// The parents of siblings that follow each other: of the first two nodes, the next two, and so on.
     package static func parents(of nodes: [TreeNode]) -> [TreeNode] {
-        let pairs = stride(from: 0, to: nodes.count, by: 2).map { left in
-            MerkleHash.Siblings(
-                byteCount: nodes[left].size &+ nodes[left + 1].size, left: nodes[left].hash,
-                right: nodes[left + 1].hash)
+        let pairs: [MerkleHash.Children] = stride(from: 0, to: nodes.count, by: 2).map { left in
+            (nodes[left].size &+ nodes[left + 1].size, nodes[left].hash, nodes[left + 1].hash)
         }
         return zip(pairs, MerkleHash.parents(pairs)).enumerated().map { offset, parent in
             TreeNode(index: FlatTree.parent(nodes[2 * offset].index), size: parent.0.byteCount, hash: parent.1)
