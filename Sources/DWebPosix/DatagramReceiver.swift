@@ -4,8 +4,7 @@ import NIOCore
 
 /// Hands on what a socket receives, in batches.
 ///
-/// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by
-/// direct
+/// The channel reads the first datagram of a turn, which is how it says that there is something; the rest comes by direct
 /// system calls, several datagrams each, into memory that is used again and again. Once a stream fills a socket, it lets the
 /// kernel merge datagrams; what it merged is split again.
 final class DatagramReceiver: ChannelInboundHandler {

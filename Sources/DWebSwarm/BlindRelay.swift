@@ -124,7 +124,8 @@ extension DHTNode {
 
 /// The relay's work. Confined to the loop of its node.
 ///
-/// Unchecked because only ``DHTNode``'s isolated methods, and closures that they give to the loop, touch it.
+/// Unchecked because only ``DHTNode``'s isolated methods, and closures that they give to the loop, touch it: a
+/// ``BlindRelay`` merely carries the reference between them, and frees it when nobody asks any more.
 final class RelayService: @unchecked Sendable {
     private final class Pair {
         let token: Bytes32

@@ -8,8 +8,7 @@ import Synchronization
 
 /// What a node keeps per connected stream: the stream, who waits for it, and what passed.
 ///
-/// Unchecked because it is confined to the loop: only ``DHTNode``'s isolated methods touch what can change, and a
-/// handle
+/// Unchecked because it is confined to the loop: only ``DHTNode``'s isolated methods touch what can change, and a handle
 /// merely carries the reference between them.
 final class StreamLink: @unchecked Sendable {
     /// A datagram reader that does not keep up loses the oldest.
