@@ -117,7 +117,9 @@ struct SortedBytes: Sendable {
         count += 1
         let entryCount = chunks[position.chunk].count
         guard entryCount > SortedBytes.chunkEntryLimit else { return }
-        let split = SortedBytes.splitIndex(entryCount, inserted: position.index, isSequential: isSequential)
+        let split = SortedBytes.splitIndex(
+            entryCount, inserted: position.index, isSequential: isSequential,
+            isLastChunk: position.chunk == chunks.count - 1)
         let tail = Array(chunks[position.chunk][split...])
         chunks[position.chunk].removeSubrange(split...)
         chunks.insert(tail, at: position.chunk + 1)
@@ -129,8 +131,11 @@ struct SortedBytes: Sendable {
 
     /// Where a chunk that has become too long is divided: in the middle, but behind a run that is being written, so that
     /// ordered input fills its chunks and moves nothing.
-    private static func splitIndex(_ entryCount: Int, inserted: Int, isSequential: Bool) -> Int {
-        if inserted == entryCount - 1 { return inserted }
+    private static func splitIndex(
+        _ entryCount: Int, inserted: Int, isSequential: Bool, isLastChunk: Bool
+    ) -> Int {
+        // Not for any other chunk: keys that come from above would each begin a chunk of their own.
+        if inserted == entryCount - 1, isSequential || isLastChunk { return inserted }
         // Neither side gets so short that runs of two or three would leave chunks of two or three.
         let fewest = entryCount / 8
         return isSequential && inserted > fewest && inserted < entryCount - fewest ? inserted + 1 : entryCount / 2
