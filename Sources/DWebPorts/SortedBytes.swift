@@ -12,6 +12,8 @@ struct SortedBytes: Sendable {
 
     /// The number of entries.
     private(set) var count = 0
+    /// The number of chunks, which what an insertion moves grows with.
+    var chunkCount: Int { chunks.count }
 
     /// The value of `key`; setting nil removes it.
     subscript(key: [UInt8]) -> [UInt8]? {
